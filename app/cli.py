@@ -1,0 +1,322 @@
+"""The `claimsight` command. Exit 0: done; 1: failed; 2: wrong usage. Results go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from app import cli_keeping, cli_keys
+from app.commands.invocation import finish as _finish
+from app.commands.invocation import quiet_settings as _settings
+from app.faults import place_of
+from retrieval.errors import ClaimsightError, InvalidInput
+
+# Commands import what they need when they run: --help must not wait for an API and its encoder.
+
+_HELP = """Vision RAG retrieval for insurance claims: pages and photos are searched as pictures, without OCR.
+
+Start with `claimsight demo`. With your own data: `claimsight serve`, then upload over HTTP, or
+`claimsight ingest CLM1 estimate.pdf --create` and `claimsight search "smashed windshield"`.
+Settings are CLAIMSIGHT_* variables; `claimsight config` lists them."""
+
+app = typer.Typer(
+    name="claimsight",
+    help=_HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+index_app = typer.Typer(help="The vector index of the store.", no_args_is_help=True)
+encoder_app = typer.Typer(help="The encoder, and whose vectors are stored.", no_args_is_help=True)
+app.add_typer(index_app, name="index")
+app.add_typer(encoder_app, name="encoder")
+app.add_typer(cli_keeping.app)
+app.add_typer(cli_keys.app, name="keys")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the API.", show_default=False)]
+ReadableFile = typer.Argument(exists=True, dir_okay=False, readable=True, help="PDF, JPEG, PNG, WebP, TIFF, GIF, HEIC.")
+
+
+class Grouping(StrEnum):
+    page = "page"
+    claim = "claim"
+
+
+def _known_encoder(name: str | None) -> str | None:
+    from models import is_encoder_name
+
+    if name is not None and not is_encoder_name(name):
+        raise typer.BadParameter("it is local, voyage or onnx:PATH")
+    return name
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address; any but loopback needs a key: see `claimsight keys`.")
+    ] = None,
+    port: Port = None,
+    workers: Annotated[int | None, typer.Option(min=0, max=64, help="Ingest processes to keep alive.")] = None,
+) -> None:
+    """Serve the API, with ingest workers as child processes. Ctrl-C or SIGTERM ends it gently.
+
+    Example: claimsight serve --port 8080 --workers 2
+    """
+    from app.settings import load_settings
+    from app.shared_metrics import shared_metrics
+
+    settings = load_settings(host=host, port=port, workers=workers)
+    with shared_metrics(settings.spool_folder()):
+        from app.logs import configure_logs
+        from app.serving import quiet_signals
+        from app.serving import serve as run_server
+
+        configure_logs(settings.log_level)
+        quiet_signals()
+        asyncio.run(run_server(settings))
+
+
+@app.command()
+def worker() -> None:
+    """Run one ingest worker, on this machine or, with MongoDB, on any other that reaches the store.
+
+    Example: CLAIMSIGHT_STORE=mongodb://db/claims claimsight worker
+    """
+    from app.logs import configure_logs
+    from app.serving import work
+    from app.settings import load_settings
+
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    asyncio.run(work(settings))
+
+
+@app.command()
+def demo(
+    data: Annotated[Path | None, typer.Option(help="Folder for the demo's data.", show_default=False)] = None,
+    port: Port = None,
+    dashboard_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of the dashboard.", show_default=False)
+    ] = None,
+) -> None:
+    """Show it: demo claims, API, worker and dashboard. Prints both addresses; Ctrl-C ends everything.
+
+    The data lie in .claimsight/demo, apart from yours, and stay for the next time.
+    Example: claimsight demo --port 8010 --dashboard-port 8510
+    """
+    from app.settings import load_settings
+    from app.shared_metrics import shared_metrics
+
+    given = load_settings()
+    with shared_metrics(given.spool_folder()):
+        from app.commands import demo as command
+        from app.logs import configure_logs
+        from app.serving import quiet_signals
+
+        settings = command.demo_settings(given, data=data or command.DATA)
+        configure_logs(settings.log_level)
+        quiet_signals()
+        _finish(command.demo(settings, port=port, dashboard_port=dashboard_port))
+
+
+@app.command()
+def ingest(
+    claim: Annotated[str, typer.Argument(help="The claim's number.")],
+    files: Annotated[list[Path], ReadableFile],
+    create: Annotated[bool, typer.Option("--create", help="Make the claim if there is none of that number.")] = False,
+    wait: Annotated[bool, typer.Option(help="Work on the files now, or leave them to a running worker.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Take files into a claim and index their pages. Exit 1 when one of them failed; the others are kept.
+
+    Example: claimsight ingest CLM551344 estimate.pdf photos/*.jpg --create
+    """
+    from app.commands import data
+
+    _finish(data.ingest(_settings(), claim, files, create=create, wait=wait, as_json=as_json))
+
+
+@app.command()
+def search(
+    words: Annotated[str | None, typer.Argument(help="What to look for.", show_default=False)] = None,
+    image: Annotated[
+        list[Path] | None, typer.Option(exists=True, dir_okay=False, help="A picture to look for; may be repeated.")
+    ] = None,
+    page: Annotated[str | None, typer.Option(help="More like this page, by its id.")] = None,
+    claim: Annotated[str | None, typer.Option(help="Claims like this one, by its number.")] = None,
+    filter_json: Annotated[str | None, typer.Option("--filter", help="Facts that must hold, as JSON.")] = None,
+    group_by: Annotated[
+        Grouping | None, typer.Option(help="One hit a page (default), or one a claim (default with --claim).")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Hits wanted.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Find pages or claims by words, by a picture, or by a page or a claim that you know.
+
+    Examples:
+
+    claimsight search "smashed windshield" --filter '{"line": "auto", "loss_amount": {"gte": 1000}}'
+
+    claimsight search --image damage.jpg --group-by claim
+
+    claimsight search --claim CLM551344 --limit 5
+    """
+    from app.commands import data
+
+    if sum([words is not None, bool(image), page is not None, claim is not None]) != 1:
+        raise InvalidInput("Ask with exactly one of WORDS, --image, --page and --claim.", code="usage")
+    grouping = group_by or (Grouping.claim if claim is not None else Grouping.page)
+    _finish(
+        data.search(
+            _settings(),
+            text=words,
+            images=image or [],
+            page_id=page,
+            claim_id=claim,
+            filter_json=filter_json,
+            group_by=grouping.value,
+            limit=limit,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with pages and labels.")],
+    encoder: Annotated[
+        str | None, typer.Option(callback=_known_encoder, help="Another encoder than the configured one.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(dir_okay=False, help="Write the run here, as JSON lines.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how well searches answer a labelled set. Nothing of it stays in your store.
+
+    Example: claimsight evaluate ../shared/data/docs/dev --report run.jsonl
+    """
+    from app.commands import data
+
+    _finish(data.evaluate_set(_settings(), dataset, encoder_name=encoder, report_path=report, as_json=as_json))
+
+
+@index_app.command("ensure")
+def index_ensure(
+    wait_s: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait until it is ready.")] = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Make tables, indexes and the vector index what this version wants. Safe to repeat.
+
+    Example: claimsight index ensure --wait 120
+    """
+    from app.commands import upkeep
+
+    _finish(upkeep.index_ensure(_settings(), wait_s=wait_s, as_json=as_json))
+
+
+@index_app.command("status")
+def index_status(as_json: AsJson = False) -> None:
+    """Say whether the vector index can be searched. Exit 1 when it cannot."""
+    from app.commands import upkeep
+
+    _finish(upkeep.index_status(_settings(), as_json=as_json))
+
+
+@index_app.command("drop")
+def index_drop(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Drop the vector index. Pages and vectors stay; searches fail until `index ensure` has made it again."""
+    from app.commands import upkeep
+
+    if not yes:
+        typer.confirm("Searches fail until the index is made again. Drop it?", abort=True, err=True)
+    _finish(upkeep.index_drop(_settings()))
+
+
+@encoder_app.command("info")
+def encoder_info(as_json: AsJson = False) -> None:
+    """Say which encoder is configured and which ones made the stored vectors."""
+    from app.commands import upkeep
+
+    _finish(upkeep.encoder_info(_settings(), as_json=as_json))
+
+
+@encoder_app.command("reindex")
+def encoder_reindex(as_json: AsJson = False) -> None:
+    """Give every page vectors of the configured encoder, page by page, while searches go on. May be interrupted.
+
+    Example: CLAIMSIGHT_ENCODER=voyage claimsight encoder reindex
+    """
+    from app.commands import upkeep
+
+    _finish(upkeep.encoder_reindex(_settings(), as_json=as_json))
+
+
+@app.command()
+def config(
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print docs/settings.md.")] = False,
+) -> None:
+    """Print the settings in force and where each comes from. Secrets are not shown."""
+    from app.commands import upkeep
+
+    raise typer.Exit(upkeep.config({}, as_json=as_json, markdown=markdown))
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Look at Python, poppler, fonts, disk, store, index, encoder, pages and queue, and say what to do.
+
+    Exit 1 when something that is needed does not work.
+    """
+    from app.commands import doctor as command
+
+    _finish(command.examine(_settings(), as_json=as_json))
+
+
+@app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the API.
+
+    Example: claimsight openapi > openapi.json
+    """
+    from app.commands import upkeep
+
+    _finish(upkeep.openapi(_settings()))
+
+
+def main() -> None:
+    """The console script: every error is one sentence on stderr."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001  The last resort of a command: its user gets a sentence, not a traceback.
+        sentence, status = _told(error)
+        typer.echo(sentence, err=True)
+        sys.exit(status)
+
+
+def _told(error: BaseException) -> tuple[str, int]:
+    if isinstance(error, BaseExceptionGroup):
+        return _told(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+    if isinstance(error, InvalidInput):
+        return error.detail, 2
+    detail = getattr(error, "detail", None)
+    if isinstance(error, ClaimsightError) or (isinstance(detail, str) and type(error).__name__ == "EncoderError"):
+        return str(detail), 1
+    if isinstance(error, OSError) and error.strerror:
+        name = f"{error.filename}: " if error.filename else ""
+        return f"{name}{error.strerror}.", 1
+    return f"Something went wrong that should not have ({type(error).__name__} at {place_of(error)}).", 1
+
+
+if __name__ == "__main__":
+    main()

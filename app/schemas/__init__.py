@@ -1,0 +1,1 @@
+"""Request and reply models: mapped from the domain, never the domain itself."""

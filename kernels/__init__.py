@@ -1,0 +1,1 @@
+"""GPU operators with reference and CPU paths. Knows tensors only."""

@@ -1,0 +1,357 @@
+"""Launch and gradient of the Triton scan. Forward: three launches; backward: five, and no atomic sums."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from kernels.launch import AMPERE, HOPPER, aligned, flags, for_device, operator, precision
+from kernels.ssd.backward import WORK, adjoint_states_kernel, columns_kernel, leaving_kernel, rows_kernel, steps_kernel
+from kernels.ssd.forward import VECTORS, entering_kernel, output_kernel, states_kernel, walk_kernel
+from kernels.ssd.tables import Layout, most_chunks, packed_layout
+
+
+class Config(NamedTuple):
+    """Sizes for one class of inputs.
+
+    chunk: tokens a state. group, backward_group: heads that a program of the output and of the gradients loops over.
+    *_warps: of the kernels in turn. slice: state cells of a walking program. output_registers: most a thread of the
+    output may take, None for the compiler's choice; 168 lets three programs of four warps share a multiprocessor.
+    walkers: from so many rows of one length and heads on, the states are made by those who walk them.
+    """
+
+    chunk: int
+    group: int
+    states_warps: int
+    output_warps: int
+    backward_group: int
+    backward_warps: int
+    slice: int = 1024
+    output_registers: int | None = None
+    walkers: int = 1_000_000_000
+
+
+CONFIGS = {
+    # (16-bit inputs, state size up to) -> sizes for an H200.
+    (True, 32): Config(128, 4, 4, 4, 4, 4, output_registers=168),
+    (True, 64): Config(128, 4, 4, 4, 4, 4, output_registers=168, walkers=512),
+    (True, 128): Config(128, 4, 8, 4, 4, 8, output_registers=168, walkers=512),
+    (False, 64): Config(64, 2, 4, 4, 2, 4),
+    (False, 128): Config(64, 2, 8, 8, 2, 8),
+}
+# Less shared memory and registers' worth of the narrow matrix instruction: compiled for 8.0 and 8.9, not timed there.
+SMALLER = {(True, 128): Config(64, 2, 4, 4, 2, 4), (False, 128): Config(32, 2, 4, 4, 2, 4)}
+TABLES = {HOPPER: CONFIGS, AMPERE: SMALLER}
+CAREFUL = 8
+"""Warps of the gradient kernels where the table's count came out wrong. Triton 3.6 made wrong gradients for states of
+16 and 32 with four warps and right ones with eight (found by the tests on an H200); `trust` finds out which."""
+careful: set[tuple[torch.device, torch.dtype, int]] = set()
+"""Devices, types and state sizes that need it."""
+
+
+def config_for(kind: torch.dtype, state: int, device: torch.device) -> Config:
+    half = kind in (torch.bfloat16, torch.float16)
+    return next(
+        config for (small, most), config in for_device(TABLES, device).items() if small == half and state <= most
+    )
+
+
+def ssd_triton(
+    x: Tensor,
+    b: Tensor,
+    c: Tensor,
+    dt_forward: Tensor,
+    dt_backward: Tensor,
+    a: Tensor,
+    *,
+    skip: Tensor | None = None,
+    dt_bias: Tensor | None = None,
+    mask: Tensor | None = None,
+    gaps: Tensor | None = None,
+    gap_rate: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    chunk: int | None = None,
+) -> Tensor:
+    """The door's operator on checked inputs. chunk: tokens a state instead of the table's, a power of two >= 32."""
+    batch, time, heads, width = x.shape
+    rows = batch * time
+    y, *_ = scan_forward(
+        x.reshape(rows, heads, width),
+        b.reshape(rows, -1),
+        c.reshape(rows, -1),
+        dt_forward.reshape(rows, heads),
+        dt_backward.reshape(rows, heads),
+        a.float().contiguous(),
+        skip,
+        dt_bias if dt_bias is None else dt_bias.contiguous(),
+        mask if mask is None else mask.reshape(rows).contiguous(),
+        gaps if gaps is None else gaps.float().reshape(2, rows).contiguous(),
+        gap_rate if gap_rate is None else gap_rate.float().contiguous(),
+        cu_seqlens,
+        time,
+        chunk or config_for(x.dtype, b.shape[-1], x.device).chunk,
+    )
+    return y.view(batch, time, heads, width)
+
+
+@operator("scan_forward")
+def scan_forward(
+    x: Tensor,
+    b: Tensor,
+    c: Tensor,
+    dt_forward: Tensor,
+    dt_backward: Tensor,
+    a: Tensor,
+    skip: Tensor | None,
+    dt_bias: Tensor | None,
+    mask: Tensor | None,
+    gaps: Tensor | None,
+    gap_rate: Tensor | None,
+    cu_seqlens: Tensor | None,
+    time: int,
+    chunk: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """y [rows, heads, width], and what the gradient needs: entering states, vectors and totals of the chunks, and
+    the three tables of packed documents (empty without). Rows are documents of `time` tokens unless packed."""
+    rows, heads, width = x.shape
+    state, packed = b.shape[-1], cu_seqlens is not None
+    x, b, c = aligned(x), aligned(b), aligned(c)
+    config = config_for(x.dtype, state, x.device)
+    layout = _no_tables(x) if cu_seqlens is None else packed_layout(cu_seqlens, rows, chunk)
+    chunks = _chunks(rows, time, cu_seqlens, chunk)
+    y = torch.empty((rows, heads, width), dtype=x.dtype, device=x.device)
+    states, vectors, totals = _scratch(x, state, chunks, chunk)
+    unit = 16 // x.element_size()
+    keep = flags(mask)
+    common = {"Q": chunk, "P": width, "N": state, "UNIT": unit, "MASKED": mask is not None, "PACKED": packed,
+              "PRECISION": precision(x)}  # fmt: skip
+    documents = rows // max(time, 1)
+    first = (x, b, dt_forward, dt_backward, a, dt_bias, keep, gaps, gap_rate)
+    last = (states, vectors, totals, rows, chunks, heads, time, x.stride(0) // unit, x.stride(1) // unit,
+            b.stride(0) // unit, *dt_forward.stride(), *dt_backward.stride())  # fmt: skip
+    chosen = {"SOFTPLUS": dt_bias is not None, "GAPS": gaps is not None}
+    if not packed and documents * heads >= config.walkers:
+        walkers, sizes = _walkers(documents * heads, common)
+        entering_kernel[walkers](*first, *last, **chosen, **sizes)
+    else:
+        states_kernel[(chunks * heads,)](
+            *first, layout.start, layout.length, *last, **chosen, **common, num_warps=config.states_warps
+        )
+        _walk(states, totals, layout.first, config, documents, packed=packed, adjoint=False)
+    group = _group(heads, config.group)
+    output_kernel[(2 * chunks * heads // group,)](
+        x, b, c, skip, keep, vectors, totals, states, layout.start, layout.length, y,
+        chunks, heads, time,
+        x.stride(0) // unit, x.stride(1) // unit, b.stride(0) // unit, c.stride(0) // unit,
+        GROUP=group, SKIP=skip is not None, num_warps=config.output_warps, maxnreg=config.output_registers, **common,
+    )  # fmt: skip
+    return y, states, vectors, totals, layout.start, layout.length, layout.first
+
+
+@torch.library.register_fake("claimsight::scan_forward")
+def _(
+    x: Tensor,
+    b: Tensor,
+    c: Tensor,
+    dt_forward: Tensor,
+    dt_backward: Tensor,
+    a: Tensor,
+    skip: Tensor | None,
+    dt_bias: Tensor | None,
+    mask: Tensor | None,
+    gaps: Tensor | None,
+    gap_rate: Tensor | None,
+    cu_seqlens: Tensor | None,
+    time: int,
+    chunk: int,
+) -> tuple[Tensor, ...]:
+    chunks = _chunks(x.shape[0], time, cu_seqlens, chunk)
+    tables = (0, 0, 0) if cu_seqlens is None else (chunks, chunks, cu_seqlens.shape[0])
+    return (
+        torch.empty(x.shape, dtype=x.dtype, device=x.device),
+        *_scratch(x, b.shape[-1], chunks, chunk),
+        *(torch.empty((size,), dtype=torch.int32, device=x.device) for size in tables),
+    )
+
+
+def _chunks(rows: int, time: int, cu_seqlens: Tensor | None, chunk: int) -> int:
+    if cu_seqlens is None:
+        return rows // max(time, 1) * -(-time // chunk)
+    return most_chunks(rows, cu_seqlens.shape[0] - 1, chunk)
+
+
+def _no_tables(x: Tensor) -> Layout:
+    return Layout(*(torch.empty((0,), dtype=torch.int32, device=x.device) for _ in range(3)))
+
+
+def _scratch(x: Tensor, state: int, chunks: int, chunk: int) -> tuple[Tensor, Tensor, Tensor]:
+    _, heads, width = x.shape
+    kept = torch.float32 if x.dtype == torch.float32 else torch.bfloat16
+    return (
+        torch.empty((chunks, heads, 2, width, state), dtype=kept, device=x.device),
+        torch.empty((chunks, heads, VECTORS.value, chunk), dtype=torch.float32, device=x.device),
+        torch.empty((2, heads, chunks), dtype=torch.float32, device=x.device),
+    )
+
+
+@operator("scan_backward")
+def scan_backward(
+    dy: Tensor,
+    x: Tensor,
+    b: Tensor,
+    c: Tensor,
+    a: Tensor,
+    skip: Tensor | None,
+    mask: Tensor | None,
+    gaps: Tensor | None,
+    gap_rate: Tensor | None,
+    softplus: bool,
+    states: Tensor,
+    vectors: Tensor,
+    totals: Tensor,
+    start: Tensor,
+    length: Tensor,
+    first: Tensor,
+    time: int,
+    chunk: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """dx, db, dc in the type of x; in fp32 ddt [2, heads, rows] (raw where `softplus`), da [2, heads], dskip [heads]
+    and the gradient of the rate of gaps [2, heads]."""
+    rows, heads, width = x.shape
+    state, chunks = b.shape[-1], states.shape[0]
+    packed = first.shape[0] > 0
+    config = config_for(x.dtype, state, x.device)
+    warps = CAREFUL if (x.device, x.dtype, state) in careful else config.backward_warps
+    x, b, c, dy = aligned(x), aligned(b), aligned(c), aligned(dy.contiguous())
+    keep = flags(mask)
+    unit = 16 // x.element_size()
+    common = {"Q": chunk, "MASKED": mask is not None, "PACKED": packed}
+    sizes = {"P": width, "N": state, "UNIT": unit, "PRECISION": precision(x), **common}
+    adjoint = torch.empty_like(states)
+    documents = rows // max(time, 1)
+    if not packed and documents * heads >= config.walkers:
+        walkers, chosen = _walkers(documents * heads, sizes)
+        leaving_kernel[walkers](
+            dy, c, keep, vectors, totals, adjoint, chunks, heads, time, c.stride(0) // unit, **chosen
+        )
+    else:
+        adjoint_states_kernel[(chunks, heads)](
+            dy, c, keep, start, length, vectors, totals, adjoint, chunks, heads, time, c.stride(0) // unit,
+            num_warps=config.states_warps, **sizes,
+        )  # fmt: skip
+        _walk(adjoint, totals, first, config, documents, packed=packed, adjoint=True)
+
+    group = _group(heads, config.backward_group)
+    shares = heads // group
+    dx = torch.empty((rows, heads, width), dtype=x.dtype, device=x.device)
+    db = torch.empty((shares, rows, state), dtype=torch.float32, device=x.device)
+    dc = torch.empty_like(db)
+    work = torch.empty((chunks, heads, WORK.value, chunk), dtype=torch.float32, device=x.device)
+    ddt = torch.empty((2, heads, rows), dtype=torch.float32, device=x.device)
+    through = torch.empty((2, heads, chunks, 3), dtype=torch.float32, device=x.device)
+    da = torch.empty((2, heads, chunks), dtype=torch.float32, device=x.device)
+    drate = torch.empty((2, heads, chunks if gaps is not None else 0), dtype=torch.float32, device=x.device)
+    dskip = torch.empty((heads, chunks if skip is not None else 0), dtype=torch.float32, device=x.device)
+    strides = (x.stride(0) // unit, x.stride(1) // unit, b.stride(0) // unit, c.stride(0) // unit)
+    columns_kernel[(2 * chunks, shares)](
+        x, b, c, dy, skip, keep, vectors, totals, states, adjoint, start, length,
+        dx, db, work, through, rows, chunks, heads, time, *strides,
+        GROUP=group, SKIP=skip is not None, num_warps=warps, **sizes,
+    )  # fmt: skip
+    rows_kernel[(2 * chunks, shares)](
+        x, b, c, dy, keep, vectors, totals, states, start, length,
+        dc, work, through, rows, chunks, heads, time, *strides,
+        GROUP=group, num_warps=warps, **sizes,
+    )  # fmt: skip
+    steps_kernel[(chunks, 2 * heads)](
+        a, keep, gaps, gap_rate, vectors, work, through, start, length, ddt, da, drate, dskip,
+        rows, chunks, heads, time, SKIP=skip is not None, SOFTPLUS=softplus, GAPS=gaps is not None, num_warps=4,
+        **common,
+    )  # fmt: skip
+    return dx, db.sum(0).to(b.dtype), dc.sum(0).to(c.dtype), ddt, da.sum(-1), dskip.sum(-1), drate.sum(-1)
+
+
+@torch.library.register_fake("claimsight::scan_backward")
+def _(
+    dy: Tensor,
+    x: Tensor,
+    b: Tensor,
+    c: Tensor,
+    a: Tensor,
+    skip: Tensor | None,
+    mask: Tensor | None,
+    gaps: Tensor | None,
+    gap_rate: Tensor | None,
+    softplus: bool,
+    states: Tensor,
+    vectors: Tensor,
+    totals: Tensor,
+    start: Tensor,
+    length: Tensor,
+    first: Tensor,
+    time: int,
+    chunk: int,
+) -> tuple[Tensor, ...]:
+    wide = {"dtype": torch.float32, "device": x.device}
+    return (
+        torch.empty(x.shape, dtype=x.dtype, device=x.device),
+        torch.empty(b.shape, dtype=b.dtype, device=x.device),
+        torch.empty(c.shape, dtype=c.dtype, device=x.device),
+        torch.empty((2, x.shape[1], x.shape[0]), **wide),
+        torch.empty((2, x.shape[1]), **wide),
+        torch.empty((x.shape[1],), **wide),
+        torch.empty((2, x.shape[1]), **wide),
+    )
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, b, c, dt_forward, dt_backward, a, skip, dt_bias, mask, gaps, rate, _, ctx.time, ctx.chunk = inputs
+    ctx.has_bias = dt_bias is not None
+    ctx.kinds = (dt_forward.dtype, dt_backward.dtype, a.dtype, None if skip is None else skip.dtype,
+                 None if dt_bias is None else dt_bias.dtype)  # fmt: skip
+    ctx.save_for_backward(x, b, c, a, skip, mask, gaps, rate, *output[1:])
+    ctx.mark_non_differentiable(*output[1:])
+
+
+def _gradient(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    x, b, c, a, skip, mask, gaps, rate, *kept = ctx.saved_tensors
+    dx, db, dc, ddt, da, dskip, drate = scan_backward(
+        dy, x, b, c, a, skip, mask, gaps, rate, ctx.has_bias, *kept, ctx.time, ctx.chunk
+    )  # fmt: skip
+    kind_f, kind_b, kind_a, kind_skip, kind_bias = ctx.kinds
+    return (
+        dx, db, dc, ddt[0].t().to(kind_f), ddt[1].t().to(kind_b), da.to(kind_a),
+        None if kind_skip is None else dskip.to(kind_skip),
+        None if kind_bias is None else ddt.sum(-1).to(kind_bias),
+        None, None, None if rate is None else drate, None, None, None,
+    )  # fmt: skip
+
+
+torch.library.register_autograd("claimsight::scan_forward", _gradient, setup_context=_keep)
+
+
+def _walk(
+    states: Tensor, totals: Tensor, first: Tensor, config: Config, documents: int, *, packed: bool, adjoint: bool
+) -> None:
+    chunks, heads, _, width, state = states.shape
+    documents, size = first.shape[0] - 1 if packed else documents, width * state
+    block = min(config.slice, size)
+    if documents and chunks:
+        walk_kernel[(documents, 2 * heads, size // block)](
+            states, totals, first, chunks, heads, documents,
+            SIZE=size, BLOCK=block, ADJOINT=adjoint, PACKED=packed, num_warps=4,
+        )  # fmt: skip
+
+
+def _walkers(lines: int, sizes: dict[str, Any]) -> tuple[tuple[int], dict[str, Any]]:
+    """Programs and sizes of the kernels that make states while they walk; 64 columns of a state keep to 168 registers,
+    so that three programs share a multiprocessor."""
+    part = min(64, sizes["N"])
+    own = {name: value for name, value in sizes.items() if name != "PACKED"}
+    return (2 * lines * (sizes["N"] // part),), own | {"PART": part, "num_warps": 4, "num_stages": 2, "maxnreg": 168}
+
+
+def _group(heads: int, wanted: int) -> int:
+    return next(g for g in range(min(wanted, heads), 0, -1) if heads % g == 0)

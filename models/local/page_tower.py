@@ -1,0 +1,154 @@
+"""The page tower: a grey page to word vectors, without OCR.
+
+ink -> stem -> cells that hold ink -> cell layers -> router -> chunks -> chunk layers -> one vector a word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.local.config import NetworkConfig
+from models.local.ink import ink_of, inked_cells
+from models.local.layers import AttentionLayer, ChunkPool, Chunks, RMSNorm, Router, ScanLayer
+
+SIGNS = 38
+"""Sign classes: blank, 0-9, a-z, any other sign."""
+FURTHEST_GAP = 8
+"""Gap classes between kept neighbours: 1..7 columns, 8 = another row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells that hold ink. hidden: [batch, kept, dim]. mask: bool [batch, kept]. index: [batch, kept], number of
+    the cell in the grid, row by row. position: [batch, rows * columns], place among the kept, -1 = dropped."""
+
+    hidden: Tensor
+    mask: Tensor
+    index: Tensor
+    position: Tensor
+    rows: int
+    columns: int
+
+
+class Stem(nn.Module):
+    """4x4 pixel blocks to channels, then 3x3 convolutions at 1/4 and 1/8: one vector a cell."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        dim = config.stem_dim
+        self.first, self.second = nn.Conv2d(16, 64, 3, 1, 1), nn.Conv2d(64, dim, 3, 2, 1)
+        self.inner, self.outer = nn.Conv2d(dim, dim // 2, 3, 1, 1), nn.Conv2d(dim // 2, dim, 3, 1, 1)
+        stride = (config.cell_height // 8, config.cell_width // 8)
+        self.last = nn.Conv2d(dim, config.cell_dim, 3, stride, 1)
+        for layer in (self.first, self.second, self.inner, self.outer, self.last):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        self.outer.weight.data.mul_(0.5)
+
+    def forward(self, ink: Tensor) -> Tensor:
+        """[batch, 1, height, width] -> [batch, dim, rows, columns]."""
+        x = F.pixel_unshuffle(ink, 4).contiguous(memory_format=torch.channels_last)
+        x = F.relu(self.second(F.relu(self.first(x))))
+        x = F.relu(x + self.outer(F.relu(self.inner(x))))
+        return self.last(x)
+
+
+class PageTower(nn.Module):
+    """See the module. Pages: [batch, 1, height, width], 0..1, sides multiples of 32."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim, wide, block = config.cell_dim, config.chunk_dim, config.scan_block
+        self.stem, self.stem_norm = Stem(config), RMSNorm(dim)
+        self.gap = nn.Embedding(2 * (FURTHEST_GAP + 1), dim)
+        nn.init.normal_(self.gap.weight, std=0.02)
+        self.cell_layers = nn.ModuleList(
+            AttentionLayer(dim, window=config.window)
+            if kind == "w"
+            else ScanLayer(dim, state=config.cell_state, block=block)
+            for kind in config.cell_layers
+        )
+        self.cell_norm = RMSNorm(dim)
+        self.signs = nn.Linear(dim, SIGNS * config.slots)
+        self.router = Router(dim)
+        self.pool = ChunkPool(dim, wide, reach=config.reach)
+        self.chunk_layers = nn.ModuleList(
+            AttentionLayer(wide) if kind == "a" else ScanLayer(wide, state=config.chunk_state, block=block)
+            for kind in config.chunk_layers
+        )
+        self.chunk_norm, self.token = RMSNorm(wide), nn.Linear(wide, config.token_dim)
+
+    def cells(self, page: Tensor, *, limit: int | None = None) -> Cells:
+        """Read the cells that hold ink. limit: cells a page, a multiple of the block (training: fixed shapes, no
+        wait for the device); None = as many as the fullest page has."""
+        config = self.config
+        ink = ink_of(page)
+        features = self.stem(ink)
+        rows, columns = features.shape[-2:]
+        keep = inked_cells(ink, config.cell_height, config.cell_width)
+        if limit is None:
+            limit = max(1, -(-int(keep.sum(1).max()) // config.scan_block)) * config.scan_block
+        keep = keep & (keep.cumsum(1) <= limit)
+        index = torch.argsort((~keep).to(torch.uint8), dim=1, stable=True)[:, :limit]
+        index = F.pad(index, (0, limit - index.shape[1]))
+        mask = torch.arange(limit, device=page.device)[None] < keep.sum(1, keepdim=True)
+        position = torch.where(keep, keep.cumsum(1) - 1, -1)
+        hidden = features.flatten(2).transpose(1, 2).gather(1, index[..., None].expand(-1, -1, config.cell_dim))
+        hidden = self.stem_norm(hidden) + self.gaps(index, columns)
+        hidden = self.read_cells(hidden * mask[..., None], mask, index, rows, columns)
+        return Cells(hidden, mask, index, position, rows, columns)
+
+    def gaps(self, index: Tensor, columns: int) -> Tensor:
+        """Embedding of the distance to the kept neighbour on the left and on the right."""
+        row, column = index // columns, index % columns
+        near = (column[:, 1:] - column[:, :-1]).clamp(1, FURTHEST_GAP - 1)
+        gap = torch.where(row[:, 1:] == row[:, :-1], near, FURTHEST_GAP)
+        left, right = F.pad(gap, (1, 0), value=FURTHEST_GAP), F.pad(gap, (0, 1), value=FURTHEST_GAP)
+        return self.gap(left) + self.gap(right + FURTHEST_GAP + 1)
+
+    def read_cells(self, hidden: Tensor, mask: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
+        """The cell layers; a column scan reads the same cells in column order."""
+        row, column = index // columns, index % columns
+        order = torch.argsort(torch.where(mask, column * rows + row, rows * columns + 1), dim=1, stable=True)
+        back = torch.argsort(order, dim=1)
+        dim = hidden.shape[-1]
+        for kind, layer in zip(self.config.cell_layers, self.cell_layers, strict=True):
+            if kind == "c":
+                turned = layer(hidden.gather(1, order[..., None].expand(-1, -1, dim)), mask)
+                hidden = turned.gather(1, back[..., None].expand(-1, -1, dim))
+            else:
+                hidden = layer(hidden, mask)
+        return self.cell_norm(hidden)
+
+    def sign_logits(self, hidden: Tensor) -> Tensor:
+        """[batch, kept, dim] -> [batch, kept, slots, SIGNS]."""
+        return self.signs(hidden).view(*hidden.shape[:2], self.config.slots, SIGNS)
+
+    def tokens(self, chunks: Chunks) -> Tensor:
+        """The chunk layers: fp32 unit vectors [batch, chunks, token_dim]; rows outside the mask mean nothing."""
+        z = chunks.vectors
+        for layer in self.chunk_layers:
+            z = layer(z, chunks.mask)
+        return F.normalize(self.token(self.chunk_norm(z)).float(), dim=-1)
+
+    def read(
+        self, page: Tensor, *, cell_limit: int | None = None, chunk_limit: int | None = None
+    ) -> tuple[Tensor, Chunks, Cells]:
+        """Pages as they are used: tokens fp32 [batch, chunks, token_dim], real where `Chunks.mask` is, and what
+        they were made of. Pages of one size; each has the vectors that it would have alone.
+
+        With both limits nothing waits for the device, so that a CUDA graph can hold the call; without, as many cells
+        and chunks as the fullest page has.
+        """
+        cells = self.cells(page, limit=cell_limit)
+        logits = self.router(cells.hidden)
+        boundary = (logits > 0) & cells.mask
+        limit = max(1, int(boundary.sum(1).max())) if chunk_limit is None else chunk_limit
+        chunks = self.pool(cells.hidden, cells.mask, boundary, torch.sigmoid(logits), limit)
+        return self.tokens(chunks), chunks, cells

@@ -1,0 +1,186 @@
+"""The network at work: pictures and words to embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from models.encoder import Embedding, FloatArray
+from models.local.config import WORD_BYTES, LocalConfig, ReadConfig
+from models.local.ink import ink_of, inked_cells
+from models.local.layers import Chunks
+from models.local.network import Network
+from models.local.page_tower import Cells
+from models.local.pictures import brightness, log_aspect, padded, reading_copy, thumbnail
+from models.local.sideways import find_sideways
+from models.local.words import as_bytes, plan_query, typed_words
+
+SHORT = 12
+"""Bytes of most words."""
+WIDEST_GAP = 4
+"""Columns between two neighbouring inked cells of one word, at most: 32 pixels, wider than the gaps of spaced print."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was read. tokens: (T, d), unit rows. boxes: (T, 4) in pixels of what was read. confidence: (T,), 0..1."""
+
+    tokens: FloatArray
+    boxes: FloatArray
+    confidence: FloatArray
+
+
+class Reader:
+    """Runs the network for one thread. device: where its weights lie; half: bf16 for reading."""
+
+    def __init__(
+        self, config: LocalConfig, network: Network, *, device: torch.device, half: bool, encoder: str
+    ) -> None:
+        self.device = device
+        self._config, self._network, self._half, self._encoder = config, network.to(device), half, encoder
+
+    @torch.inference_mode()
+    def picture(self, picture: Image.Image) -> Embedding:
+        """A page or photo, alone, so that nothing beside it can change its vectors."""
+        network, read = self._config.network, self._config.read
+        look = torch.from_numpy(thumbnail(picture, side=network.thumbnail)).to(self.device)[None]
+        aspect = torch.tensor([log_aspect(picture)], device=self.device)
+        # Not in bf16: the picture's features would leave those of fp32 by more than 0.001 of the cosine.
+        summary = self._network.visual(look, aspect)[0]
+        copy = reading_copy(picture, pixels=read.pixels)
+        crowded = inked_count(copy, cell_height=network.cell_height, cell_width=network.cell_width) / read.cells
+        if crowded > 1.0:
+            copy = reading_copy(picture, pixels=int(copy.width * copy.height / crowded))
+        grey = brightness(copy)
+        found = joined([self._read(grey), *(() if crowded > 1.0 else self._read_margins(grey))])
+        keep = distinct(found, read)
+        boxes = found.boxes[keep] * np.array([picture.width / copy.width, picture.height / copy.height] * 2, np.float32)
+        return Embedding(
+            summary=summary.cpu().numpy(),
+            encoder=self._encoder,
+            tokens=found.tokens[keep] if len(keep) else None,
+            cells=boxes if len(keep) else None,
+        )
+
+    @torch.inference_mode()
+    def text(self, text: str) -> Embedding:
+        """Typed words; a text without a single letter or digit that can be compared has a summary only."""
+        words = typed_words(text)
+        plan = plan_query(words)
+        strings = plan.strings or ("",)
+        features = self._features(strings)
+        typed = torch.tensor([span.rows[0] for span in plan.spans if span.kind == "word"] or [0], device=self.device)
+        everything = torch.ones(1, len(typed), dtype=torch.bool, device=self.device)
+        summary = self._network.text.summaries(features[typed][None], everything)[0]
+        tokens = self._network.text.tokens(features).cpu().numpy() if words else None
+        return Embedding(summary=summary.cpu().numpy(), encoder=self._encoder, tokens=tokens, words=words)
+
+    def _features(self, strings: Sequence[str]) -> torch.Tensor:
+        """Of the text tower, one row a string; short strings apart, for the work grows with the longest."""
+        table = torch.from_numpy(as_bytes(strings))
+        short = table[:, SHORT:].sum(1) == 0
+        features = torch.empty(len(strings), 2 * self._config.network.text_dim, device=self.device)
+        for chosen, width in ((short, SHORT), (~short, WORD_BYTES)):
+            if chosen.any():
+                features[chosen] = self._network.text.features(table[chosen, :width].to(self.device))
+        return features
+
+    def _read_margins(self, grey: FloatArray) -> Iterator[Found]:
+        """Lines written sideways, from top to bottom, near the left and the right edge."""
+        width = round(self._config.read.margin * grey.shape[1])
+        for left in (0, grey.shape[1] - width):
+            strip = grey[:, left : left + width]
+            sideways = find_sideways(strip)
+            if sideways is not None:
+                found = self._read(np.ascontiguousarray(np.rot90(strip[sideways.top : sideways.bottom])))
+                x0, y0, x1, y1 = found.boxes.T
+                boxes = np.stack([width - y1, sideways.top + x0, width - y0, sideways.top + x1], axis=1)
+                kept = touching(boxes, sideways.spots)
+                moved = boxes[kept] + np.array([left, 0, left, 0], np.float32)
+                yield Found(found.tokens[kept], moved, found.confidence[kept])
+
+    def _read(self, grey: FloatArray) -> Found:
+        page = torch.from_numpy(padded(grey)).to(self.device)[None, None]
+        tower = self._network.page
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            tokens, chunks, cells = tower.read(page)
+            start = chunks.start[0][chunks.mask[0]]
+            blank = tower.sign_logits(cells.hidden[:, start])[0].float().softmax(-1)[..., 0]
+        boxes = word_boxes(
+            cells, chunks, height=self._config.network.cell_height, width=self._config.network.cell_width
+        )
+        return Found(
+            tokens[0][chunks.mask[0]].cpu().numpy(),
+            clipped(boxes, width=grey.shape[1], height=grey.shape[0]),
+            (1.0 - blank.amin(-1)).cpu().numpy(),
+        )
+
+
+def clipped(boxes: FloatArray, *, width: int, height: int) -> FloatArray:
+    """Boxes inside a picture of that size, one pixel at least: cells may lie in what was added to its edges."""
+    first = np.minimum(boxes[:, :2], np.array([width - 1, height - 1], np.float32))
+    return np.concatenate([first, np.minimum(boxes[:, 2:], np.array([width, height], np.float32))], axis=1)
+
+
+def joined(parts: Sequence[Found]) -> Found:
+    return Found(
+        np.concatenate([part.tokens for part in parts]),
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.confidence for part in parts]),
+    )
+
+
+def touching(boxes: FloatArray, others: FloatArray) -> NDArray[np.bool_]:
+    """(n,): whether a box overlaps any of the others."""
+    start = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    end = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    return np.any((start < end).all(-1), axis=1)
+
+
+def inked_count(copy: Image.Image, *, cell_height: int, cell_width: int) -> int:
+    """About how many cells hold ink, told from a copy of half the size."""
+    half = torch.from_numpy(padded(brightness(copy.reduce(2))))[None, None]
+    return int(inked_cells(ink_of(half), cell_height // 2, cell_width // 2).sum())
+
+
+def word_boxes(cells: Cells, chunks: Chunks, *, height: int, width: int) -> FloatArray:
+    """The cells of each chunk of one page as a box, (T, 4) in pixels.
+
+    Only cells on the row of the first, up to the first gap: at the end of a line a chunk also holds the first cells
+    of the row below, and before a word that begins a little late, its first cell.
+    """
+    index, member = cells.index[0].cpu().numpy(), chunks.member[0].cpu().numpy()
+    start = chunks.start[0][chunks.mask[0]].cpu().numpy()
+    row, column = np.divmod(index, cells.columns)
+    inside = np.flatnonzero(member > 0)
+    inside = inside[row[inside] == row[start[member[inside] - 1]]]
+    apart = (np.diff(member[inside]) == 0) & (np.diff(column[inside]) > WIDEST_GAP)
+    gaps = np.cumsum(np.concatenate([[False], apart]))
+    first = np.searchsorted(inside, start[member[inside] - 1])
+    inside = inside[gaps == gaps[first]]
+    left, right = np.full(len(start), cells.columns), np.zeros(len(start), np.int64)
+    np.minimum.at(left, member[inside] - 1, column[inside])
+    np.maximum.at(right, member[inside] - 1, column[inside] + 1)
+    top = row[start]
+    return np.stack([left * width, top * height, right * width, (top + 1) * height], axis=1).astype(np.float32)
+
+
+def distinct(found: Found, read: ReadConfig) -> NDArray[np.int64]:
+    """Which tokens are kept, in reading order: sure enough, no near copies of an earlier one, and the surest
+    when there are too many."""
+    keep = np.flatnonzero(found.confidence >= read.confidence)
+    tokens = found.tokens[keep]
+    alike = tokens @ tokens.T > read.duplicate
+    copy = np.zeros(len(keep), bool)
+    for place in range(len(keep)):
+        if not copy[place]:
+            copy[place + 1 :] |= alike[place, place + 1 :]
+    keep = keep[~copy]
+    if len(keep) > read.tokens:
+        keep = np.sort(keep[np.argsort(-found.confidence[keep], kind="stable")[: read.tokens]])
+    return keep

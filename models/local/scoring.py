@@ -1,0 +1,142 @@
+"""Vectors to scores: how likely each word stands on a page, weighted by how few pages have it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kernels.maxsim import maxsim_scores
+from models.encoder import Embedding, FloatArray, PackedPages
+from models.local.config import ScoreConfig
+from models.local.words import COMMON_WORDS, QueryPlan, Span, canonical, plan_query
+
+Doubles = NDArray[np.float64]
+
+USUAL_TOKENS = 125
+"""Tokens of a page for which no correction of length is made."""
+FEWEST_TOKENS = 8
+"""Shorter pages are corrected like pages of this length."""
+QUESTION = 3
+"""Other words in a query from which its common words only hold it together; in a shorter one they may be a name."""
+MOST_PRODUCTS = 64_000_000
+"""Pairs of tokens that are compared where some of the query's can be spared: in a large collection a picture's tokens
+are thinned, and fewer words of like meaning are looked for."""
+FEWEST_SIGHTS = 32
+FULL_PRINT = 40
+"""Tokens from which a picture counts as one that is read, not only looked at."""
+
+
+def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, device: torch.device) -> FloatArray:
+    """float32 (P,) in 0..1. Words: the mean of P(word on page), weighted by rarity; pictures without print are found
+    by what they show. Pictures: likeness of the summaries, and the share of the query's print that the page holds."""
+    if query.encoder != pages.encoder:
+        raise ValueError(f"vectors of {query.encoder} and {pages.encoder} cannot be compared")
+    likeness = (pages.summaries @ query.summary).astype(np.float64)
+    if query.words and query.tokens is not None:
+        plan = plan_query(query.words).narrowed(MOST_PRODUCTS // max(1, len(pages.tokens)))
+        shown = presence(query.tokens[: len(plan.strings)], pages, config, device)
+        print_score = score_words(plan, shown, config)
+        looked_at = 1.0 - np.minimum(1.0, np.diff(pages.offsets) / FULL_PRINT)
+        topic = config.topic * looked_at * _sigmoid(config.topic_slope * likeness + config.topic_bias)
+        scores = 1.0 - (1.0 - print_score) * (1.0 - topic)
+    else:
+        scores = _sigmoid(config.picture_slope * likeness + config.picture_bias)
+        if query.tokens is not None:
+            shown = presence(_thinned(query.tokens, len(pages.tokens)), pages, config, device)
+            weight = rarity(shown.sum(0), len(pages))
+            share = config.print * min(1.0, len(query.tokens) / FULL_PRINT)
+            scores = (1.0 - share) * scores + share * (shown @ weight) / weight.sum()
+    return np.clip(scores, 0.0, 1.0).astype(np.float32)
+
+
+def same_kind(query: Embedding, page: Embedding, config: ScoreConfig) -> float | None:
+    """Chance that two pictures show the same kind of damage; None for words and for pictures that are read."""
+    if query.words or any(len(one.tokens) >= FULL_PRINT for one in (query, page) if one.tokens is not None):
+        return None
+    likeness = np.array([float(query.summary @ page.summary)])
+    return float(_sigmoid(config.picture_slope * likeness + config.picture_bias)[0])
+
+
+def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles:
+    """(P,) in 0..1. shown: (P, strings), probability that a string stands on a page.
+
+    The typed words are cut into spans (a word, two joined, a date, a word of like meaning) so that the sum of rarity
+    times probability is largest. A word of like meaning is worth its own rarity at most.
+    """
+    values = [_value(span, shown[:, span.rows].max(1), config) for span in plan.spans]
+    evidence = np.zeros((len(shown), len(plan.words)))
+    for span, value in zip(plan.spans, values, strict=True):
+        evidence[:, span.first : span.end] = np.maximum(evidence[:, span.first : span.end], value[:, None])
+    weight = rarity(evidence.sum(0), len(shown))
+    common = np.array([canonical(word) in COMMON_WORDS for word in plan.words])
+    if (~common).sum() >= QUESTION:
+        weight[common] *= config.common
+    known = rarity(shown.sum(0), len(shown))
+    best = [np.zeros(len(shown)) for _ in range(len(plan.words) + 1)]
+    for span, value in sorted(zip(plan.spans, values, strict=True), key=lambda pair: pair[0].end):
+        worth = weight[span.first : span.end].sum()
+        if span.kind == "near":
+            worth = min(worth, known[span.rows[0]])
+        best[span.end] = np.maximum(best[span.end], best[span.first] + value * worth)
+    return best[-1] / weight.sum()
+
+
+def presence(query_tokens: FloatArray, pages: PackedPages, config: ScoreConfig, device: torch.device) -> Doubles:
+    """(P, T): probability that a page shows what each query token stands for; 0 on pages without tokens."""
+    if not len(pages.tokens):
+        return np.zeros((len(pages), len(query_tokens)))
+    best, _ = maxsim_scores(
+        torch.from_numpy(query_tokens).to(device),
+        torch.from_numpy(pages.tokens).to(device),
+        torch.from_numpy(pages.scales).to(device),
+        torch.from_numpy(pages.offsets).to(device),
+    )
+    return calibrated(best.cpu().numpy().astype(np.float64), np.diff(pages.offsets)[:, None], config)
+
+
+def calibrated(cosines: Doubles, tokens: NDArray[np.int64] | int, config: ScoreConfig) -> Doubles:
+    """Cosines to probabilities. tokens: how many the page has; a long page holds more chance matches."""
+    excess = np.log(np.maximum(tokens, FEWEST_TOKENS) / USUAL_TOKENS)
+    return _sigmoid(config.slope * cosines + config.bias - config.length * excess)
+
+
+def rarity(found: Doubles, pages: int) -> Doubles:
+    """Inverse document frequency > 0 of things found on that many of the pages (a sum of probabilities)."""
+    return np.log1p((pages - found + 0.5) / (found + 0.5))
+
+
+def explain_words(query: Embedding, page_tokens: FloatArray, config: ScoreConfig) -> tuple[tuple[str, ...], FloatArray]:
+    """Words and float32 (W, T) in 0..1: how likely each page token stands for each typed word; one row named ""
+    for pictures."""
+    count = len(page_tokens)
+    if query.tokens is None:
+        return query.words or ("",), np.zeros((max(1, len(query.words)), count), np.float32)
+    shown = calibrated((query.tokens @ page_tokens.T).astype(np.float64), count, config)
+    if not query.words:
+        return ("",), shown.max(0, keepdims=True).astype(np.float32)
+    scores = np.zeros((len(query.words), count))
+    for span in plan_query(query.words).spans:
+        value = _value(span, shown[list(span.rows)].max(0), config)
+        scores[span.first : span.end] = np.maximum(scores[span.first : span.end], value)
+    return query.words, scores.astype(np.float32)
+
+
+def _value(span: Span, shown: Doubles, config: ScoreConfig) -> Doubles:
+    """0..1: what a span counts where its strings stand with probability `shown`."""
+    if span.kind == "near":
+        likeness = max(0.0, span.likeness - config.near_from) / (1.0 - config.near_from)
+        return config.near * likeness * np.maximum(0.0, shown - config.near_doubt) / (1.0 - config.near_doubt)
+    return {"word": 1.0, "join": config.join, "date": config.date}[span.kind] * shown
+
+
+def _thinned(tokens: FloatArray, rows: int) -> FloatArray:
+    """Tokens spread evenly over the picture, as many as can be compared with that many rows."""
+    most = max(FEWEST_SIGHTS, MOST_PRODUCTS // max(1, rows))
+    if len(tokens) <= most:
+        return tokens
+    return tokens[np.linspace(0, len(tokens) - 1, most).round().astype(np.int64)]
+
+
+def _sigmoid(x: Doubles) -> Doubles:
+    return 0.5 * (1.0 + np.tanh(0.5 * x))

@@ -1,0 +1,7 @@
+"""Search: the one path of a query, from words or a picture to hits with reasons."""
+
+from retrieval.search.cache import DEFAULT_CACHE_BYTES
+from retrieval.search.engine import EXACT_LIMIT, SearchEngine
+from retrieval.search.explain import Explanation
+
+__all__ = ["DEFAULT_CACHE_BYTES", "EXACT_LIMIT", "Explanation", "SearchEngine"]

@@ -1,0 +1,169 @@
+"""The one path of a query: the API, the command line, the dashboard and the evaluation all take it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from models.encoder import Encoder, encoder_id
+from retrieval.documents import Hit, SearchResult
+from retrieval.errors import EncoderMismatch, NotFound
+from retrieval.filters import AllOf, Condition, Filter
+from retrieval.ports import Store
+from retrieval.queries import Query
+from retrieval.search.answers import fetch_records, losses
+from retrieval.search.cache import DEFAULT_CACHE_BYTES, VectorCache
+from retrieval.search.candidates import find_candidates
+from retrieval.search.explain import Explanation, draw_explanation, similarity
+from retrieval.search.grouping import Ranking, Wanted, group, rank
+from retrieval.search.probes import Probes, as_embedding, embed_query
+from retrieval.search.rerank import score_candidates
+from retrieval.watching import Nobody, Stretch, Watch
+
+EXACT_LIMIT = 40_000
+NEAREST_LIMIT = 2_000
+_ROUNDS = 8
+
+
+class SearchEngine:
+    """Searches one store with one encoder. Safe to share between requests; holds no connection of its own.
+
+    cache_bytes: memory for vectors. exact_limit: while at most so many pages pass the filter, all of them are
+    compared exactly; above, the nearest_limit nearest by summary are, and the list of answers ends with them.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        encoder: Encoder,
+        *,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
+        exact_limit: int = EXACT_LIMIT,
+        nearest_limit: int = NEAREST_LIMIT,
+        watch: Watch | None = None,
+    ) -> None:
+        self._store = store
+        self._encoder = encoder
+        self._version = encoder_id(encoder)
+        self._cache = VectorCache(store.pages, encoder, limit_bytes=cache_bytes)
+        self._watch = watch or Nobody()
+        self._exact_limit = exact_limit
+        self._nearest_limit = nearest_limit
+
+    async def search(self, tenant: str, query: Query) -> SearchResult:
+        """Raises NotFound (query.page_id, page_ids, claim_id), InvalidInput bad_query for a page of another claim,
+        EncoderTrouble, IndexNotReady, StoreUnavailable. A claim without pages has no like: no hits."""
+        clock = _Clock(self._watch)
+        with clock.stage("encode"):
+            filter = await self._whole_filter(tenant, query)
+            probes = await embed_query(self._store.pages, self._encoder, tenant, query)
+        with clock.stage("candidates"):
+            selection = await find_candidates(
+                self._store.pages,
+                self._cache,
+                self._encoder,
+                tenant,
+                probes.embeddings,
+                filter,
+                exact_limit=self._exact_limit,
+                nearest_limit=self._nearest_limit,
+            )
+        if selection is None or not probes.embeddings:
+            return SearchResult((), 0, None, self._version, clock.stages_ms, asked=probes.page_ids)
+        with clock.stage("rerank"):
+            scores = await score_candidates(self._encoder, probes.embeddings, selection)
+            ranking = await asyncio.to_thread(
+                rank, selection.page_ids, scores, selection.claims, selection.places(), selection.packed.summaries
+            )
+        with clock.stage("fetch"):
+            hits, total = await self._answer(tenant, query, filter, probes, ranking)
+        end = query.offset + len(hits)
+        return SearchResult(
+            hits=tuple(hits),
+            total=total,
+            next_offset=end if hits and end < total else None,
+            encoder=self._version,
+            stages_ms=clock.stages_ms,
+            asked=probes.page_ids,
+            losses=losses(hits),
+        )
+
+    async def explain(self, tenant: str, query: Query, page_id: str, *, overlay: bool = True) -> Explanation:
+        """Which parts of the page answer the query; its filter and limits play no part.
+
+        Raises NotFound page_not_found, EncoderMismatch for a page of another encoder, EncoderTrouble
+        (explain_unsupported for an encoder without tokens).
+        """
+        pages = self._store.pages
+        page = await pages.get(tenant, page_id)
+        stored = (await pages.vectors(tenant, [page_id])).get(page_id)
+        if stored is None:
+            raise NotFound.of("page", page_id)
+        if stored.encoder != self._version:
+            raise EncoderMismatch(f"This page was indexed with {stored.encoder}; the search uses {self._version}.")
+        probes = await embed_query(pages, self._encoder, tenant, query)
+        similar = await similarity(self._encoder, probes.embeddings, as_embedding(stored))
+        picture = await pages.picture(tenant, page_id) if overlay else None
+        return await asyncio.to_thread(draw_explanation, page, similar, picture)
+
+    async def _whole_filter(self, tenant: str, query: Query) -> Filter:
+        """The filter with the claims that must not show, so that they are left out before any cut."""
+        hidden = set(query.exclude_claim_ids)
+        terms = [query.filter]
+        if query.claim_id is not None:
+            hidden.add(query.claim_id)
+            claim = await self._store.claims.get(tenant, query.claim_id)
+            if query.exclude_same_policy and claim.policy_id is not None:
+                terms.append(Condition("policy_id", "ne", claim.policy_id))
+        if query.page_id is not None:
+            hidden.add((await self._store.pages.get(tenant, query.page_id)).claim_id)
+        if hidden:
+            terms.append(Condition("claim_id", "nin", tuple(sorted(hidden))))
+        return query.filter if len(terms) == 1 else AllOf(tuple(terms))
+
+    async def _answer(
+        self, tenant: str, query: Query, filter: Filter, probes: Probes, ranking: Ranking
+    ) -> tuple[list[Hit], int]:
+        """Hits that exist and pass the filter at this moment; the next best take the place of those that do not."""
+        rounds = 0
+        wanted = Wanted(query.group_by, query.offset, query.limit, query.min_score, query.diversity)
+        while True:
+            groups, total = await asyncio.to_thread(group, ranking, wanted)
+            shown = [page_id for found in groups for page_id, _ in found.pages]
+            if not shown:
+                return [], total
+            records = await fetch_records(self._store, self._encoder, tenant, groups, probes.embeddings)
+            passing = await self._store.pages.passing(tenant, shown, filter, encoder=self._version)
+            gone = set(shown) - (passing & records.complete(groups))
+            rounds += 1
+            if gone and rounds < _ROUNDS:
+                ranking = await asyncio.to_thread(ranking.without, gone)
+                continue
+            # After the last round pages vanish as fast as they are read: what is left is shown, not filled up.
+            kept = [found for found in groups if gone.isdisjoint(page_id for page_id, _ in found.pages)]
+            return [records.hit(query.offset + place, found) for place, found in enumerate(kept, 1)], total
+
+
+_STAGES: dict[str, Stretch] = {
+    "encode": "search.encode",
+    "candidates": "search.candidates",
+    "rerank": "search.rerank",
+    "fetch": "search.fetch",
+}
+
+
+class _Clock:
+    def __init__(self, watch: Watch) -> None:
+        self.stages_ms: dict[str, float] = {}
+        self._watch = watch
+
+    @contextmanager
+    def stage(self, name: str) -> Generator[None]:
+        started = time.perf_counter()
+        try:
+            with self._watch.stretch(_STAGES[name]):
+                yield
+        finally:
+            self.stages_ms[name] = (time.perf_counter() - started) * 1000

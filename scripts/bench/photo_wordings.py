@@ -1,0 +1,42 @@
+"""What somebody may type for each label of the damage photos: four wordings, written from the label's description."""
+
+WORDINGS: dict[str, tuple[str, ...]] = {
+    "car_bonnet_damage": ("dented bonnet", "damaged hood of a car", "bonnet pushed in", "car hood bent"),
+    "car_bumper_dent": ("dent in the bumper", "bumper dented", "car bumper pushed in", "deformed bumper"),
+    "car_bumper_scratch": ("scratched bumper", "scratches on the bumper", "scuffed bumper", "bumper paint scraped"),
+    "car_crash_severe": ("severe collision", "car wreck", "badly crashed car", "total loss after accident"),
+    "car_door_dent": ("dent in the door", "dented car door", "car door pushed in", "door panel dent"),
+    "car_door_scratch": ("scratched door", "scratch on the car door", "key scratch door", "door paint scraped"),
+    "car_fender_damage": ("damaged fender", "dented wing of a car", "fender dent or scratch", "quarter panel damage"),
+    "car_headlamp_broken": ("broken headlamp", "smashed headlight", "front light broken", "cracked headlight"),
+    "car_side_window_broken": (
+        "broken side window",
+        "smashed car window",
+        "side glass shattered",
+        "door window broken",
+    ),
+    "car_taillamp_broken": ("broken tail lamp", "smashed tail light", "rear light broken", "cracked brake light"),
+    "car_undamaged": ("undamaged car", "car without damage", "intact vehicle", "car in good condition"),
+    "car_windscreen_broken": ("broken windscreen", "smashed windshield", "cracked windshield", "shattered front glass"),
+    "fire_house": ("house on fire", "burning house", "house fire", "building in flames"),
+    "fire_room": ("room on fire", "fire inside a room", "burning room", "indoor fire"),
+    "fire_wildland": ("forest fire", "wildfire", "burning forest", "trees on fire"),
+    "flood_street": ("flooded street", "street under water", "flood in the yard", "high water on the road"),
+    "parcel_damaged": ("damaged parcel", "crushed box", "torn package", "squashed cardboard box"),
+    "parcel_intact": ("intact parcel", "undamaged package", "box without damage", "cardboard box"),
+    "pavement_crack": ("crack in the pavement", "cracked concrete", "crack in concrete slab", "pavement cracks"),
+    "phone_intact": ("intact phone", "undamaged phone", "phone without damage", "smartphone in good condition"),
+    "phone_screen_cracked": (
+        "cracked phone screen",
+        "broken phone display",
+        "phone with shattered screen",
+        "phone screen cracks",
+    ),
+    "road_pothole": ("pothole", "hole in the road", "pothole in the street", "road surface damage"),
+    "wall_crack_hairline": (
+        "hairline crack in the wall",
+        "thin crack in a wall",
+        "wall crack",
+        "fine cracks in plaster",
+    ),
+}

@@ -1,0 +1,1 @@
+"""Cases, peers and sizes for scripts/bench_kernels.py."""

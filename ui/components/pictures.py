@@ -1,0 +1,69 @@
+"""Page pictures from the API, with alternative text; a picture that cannot be had leaves a note in its place."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from ui import backend
+from ui.client import ApiProblem
+from ui.records import Claim, Page
+
+CARD_WIDTH = 560
+LARGE_WIDTH = 1600
+
+
+def alt_text(page: Page, claim: Claim | None = None) -> str:
+    what = "Photo" if page.kind == "photo" else f"Page {page.number}"
+    words = f"{what} of {page.filename or 'a file'} in claim {page.claim_id}"
+    if claim and claim.damage:
+        words += f": {', '.join(claim.damage)}"
+    return words
+
+
+def show_page(page: Page, claim: Claim | None = None, *, width: int = CARD_WIDTH) -> None:
+    try:
+        content = backend.page_image(page.page_id, width=width)
+    except ApiProblem as problem:
+        st.html(f'<div class="cs-nopicture" role="img">Picture not available ({escape(problem.code)})</div>')
+        return
+    st.image(content, width="stretch", alt=alt_text(page, claim))
+
+
+@st.dialog("Page", width="large")
+def open_large(pages: list[Page], at: int, claim: Claim | None) -> None:
+    """One page at reading size, with its neighbours one step away."""
+    key = f"large-{pages[at].page_id}"
+    place = int(st.session_state.setdefault(key, at))
+    page = pages[place]
+    bar = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
+    bar.html(f'<div class="cs-large-h"><b>{escape(page.label)}</b>{escape(_where(place, len(pages)))}</div>')
+    if len(pages) > 1:
+        step = bar.container(horizontal=True, width="content")
+        step.button(
+            "Previous",
+            key=f"{key}-back",
+            icon=":material/chevron_left:",
+            disabled=place == 0,
+            on_click=_step,
+            args=(key, -1),
+        )
+        step.button(
+            "Next",
+            key=f"{key}-on",
+            icon=":material/chevron_right:",
+            disabled=place == len(pages) - 1,
+            on_click=_step,
+            args=(key, 1),
+        )
+    with st.container(key="large-page"):
+        show_page(page, claim, width=LARGE_WIDTH)
+
+
+def _step(key: str, by: int) -> None:
+    st.session_state[key] += by
+
+
+def _where(place: int, count: int) -> str:
+    return f" · {place + 1} of {count}" if count > 1 else ""

@@ -1,0 +1,52 @@
+"""Why a page was found: the page with what matched marked, and the words it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import streamlit as st
+
+from ui import backend
+from ui.client import ApiProblem
+from ui.components.ask import Asked
+from ui.components.messages import problem_sentence
+from ui.components.pictures import alt_text
+from ui.records import Hit
+
+
+@st.dialog("Why this page?", width="large")
+def show_why(hit: Hit, asked: Asked) -> None:
+    """asked: the query that found the hit."""
+    try:
+        with st.spinner("Looking where it matches ..."):
+            found = backend.explain(hit.page.page_id, text=asked.text, picture=asked.picture, like=asked.like)
+    except ApiProblem as problem:
+        st.info(problem_sentence(problem), icon=":material/info:")
+        return
+    left, right = st.columns([7, 3], gap="medium")
+    with left, st.container(key="why-page"):
+        st.image(
+            found.overlay,
+            width="stretch",
+            alt=f"{alt_text(hit.page, hit.claim)}; the matching parts are marked in orange",
+        )
+    with right:
+        st.html(f'<div class="cs-why-score">{hit.score:.0%}<small>match</small></div>')
+        question = f"“{asked.text}”" if asked.text else ("your photo" if asked.picture else "the page you compare with")
+        st.markdown(
+            f"Orange marks the parts of this {'photo' if hit.page.kind == 'photo' else 'page'} that answer {question}."
+        )
+        words = found.words or hit.words
+        if words and asked.text:
+            st.html(word_bars(words))
+
+
+def word_bars(words: Sequence[tuple[str, float]]) -> str:
+    """How well each word is answered, as bars."""
+    rows = "".join(
+        f'<li><span>{escape(word)}</span><i style="width:{max(2, min(100, round(score * 100)))}%"></i>'
+        f"<b>{score:.0%}</b></li>"
+        for word, score in words
+    )
+    return f'<ul class="cs-words" aria-label="How well the page answers each word">{rows}</ul>'
