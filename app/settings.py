@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import ByteSize, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.oidc import ALGORITHMS, Trust, require_safe
@@ -119,6 +119,11 @@ class Settings(BaseSettings):
     max_searches: Annotated[int, Field(ge=1, le=10_000)] = Field(
         16,
         description="Searches that `serve` works on at once; as many again wait, more are answered with 503.",
+    )
+    max_stored_bytes: ByteSize = Field(
+        ByteSize(0),
+        description="Most bytes of all files of a tenant, as uploaded and each once, for example `500 GiB`; what goes "
+        "beyond is refused. 0 for no limit.",
     )
     max_queued: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         10_000,
@@ -235,7 +240,10 @@ class Settings(BaseSettings):
 
     def limits(self) -> Limits:
         return Limits(
-            file_bytes=self.max_file_mib * MIB, request_bytes=self.max_request_mib * MIB, pages=self.max_pages
+            file_bytes=self.max_file_mib * MIB,
+            request_bytes=self.max_request_mib * MIB,
+            stored_bytes=self.max_stored_bytes or None,
+            pages=self.max_pages,
         )
 
     def keys(self) -> Keyring | None:

@@ -6,7 +6,7 @@ ClaimsightError
 │                           audit_conflict, target_not_empty, target_busy, key_exists, key_ended
 ├── InvalidInput            bad_filter, bad_query, bad_cursor, bad_claim, bad_filename, ... (names the field)
 ├── Refused                 a file that is not taken: empty_file, unsupported_type, encrypted, damaged, ...
-│   └── TooLarge            file_too_large, request_too_large
+│   └── TooLarge            file_too_large, request_too_large, quota_exceeded
 ├── LeaseLost               lease_lost (a worker must stop, nothing to show a user)
 ├── EncoderMismatch         encoder_mismatch
 ├── EncoderTrouble          encoder_unavailable, encoder_rate_limited, explain_unsupported, ...

@@ -122,9 +122,13 @@ class ClaimStore(Protocol):
 
 
 class AssetStore(Protocol):
-    async def add(self, tenant: str, asset: Asset, source: Path) -> tuple[Asset, bool]:
+    async def add(
+        self, tenant: str, asset: Asset, source: Path, *, most_bytes: int | None = None
+    ) -> tuple[Asset, bool]:
         """Stores the bytes of the file `source` (left in place) durably, then the record; returns it and whether it
-        is new in this claim. Idempotent by (claim_id, asset_id). Raises NotFound claim_not_found."""
+        is new in this claim. Idempotent by (claim_id, asset_id). most_bytes: that `stored_bytes` may be afterwards,
+        however many are added at once; a file that the tenant has already takes none. Raises NotFound claim_not_found,
+        TooLarge quota_exceeded."""
         ...
 
     async def adopt(self, tenant: str, asset: Asset, source: Path) -> None:

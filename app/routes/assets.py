@@ -16,6 +16,7 @@ from app.schemas.common import AssetId, ClaimId, ListReply, RecordId, RemovedRep
 from app.schemas.files import AssetReply, JobReply
 from retrieval.documents import Asset, EntryState
 from retrieval.errors import InvalidInput
+from retrieval.ingestion.intake import RefusedFile, entries_of
 from retrieval.ingestion.media import MediaType
 
 router = APIRouter(prefix="/v1", tags=["files"])
@@ -72,22 +73,23 @@ async def upload(
     await context.store.claims.get(context.tenant, claim_id)
     await services.require_room()
     taken = await receive_upload(request, services.intake, max_files=services.max_files)
-    for refusal in taken.refusals:
-        services.metrics.file(refusal.error.code)
-    if not taken.accepted:
-        first = taken.refusals[0]
+    kept = await services.intake.keep(context.tenant, claim_id, taken)
+    refusals = [file for file in kept if isinstance(file, RefusedFile)]
+    for refused in refusals:
+        services.metrics.file(refused.error.code)
+    if len(refusals) == len(kept):
         listed = [
             {"filename": refused.filename, "code": refused.error.code, "detail": refused.error.detail}
-            for refused in taken.refusals
+            for refused in refusals
         ]
-        return problem_of(first.error, request_id=context.request_id, files=listed)
-    job, new = await services.intake.submit(
+        return problem_of(refusals[0].error, request_id=context.request_id, files=listed)
+    job, new = await context.store.jobs.submit(
         context.tenant,
         claim_id,
-        taken.files,
-        key,
+        entries_of(kept),
+        idempotency_key=key,
         request_id=context.request_id,
-        note=lambda job_id: context.event("assets.upload", claim_id, files=len(taken.files), job_id=job_id),
+        note=lambda job_id: context.event("assets.upload", claim_id, files=len(kept), job_id=job_id),
     )
     if new:
         for entry in job.entries:

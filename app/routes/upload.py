@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from fastapi import Request
 
 from app.multipart import read_form
@@ -11,33 +9,13 @@ from retrieval.errors import InvalidInput, Refused
 from retrieval.ingestion.intake import Intake, Received, RefusedFile
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """filename: cleaned for display."""
-
-    filename: str
-    error: Refused
-
-
-@dataclass(slots=True)
-class Taken:
-    """files: in the order sent, those that were refused among them."""
-
-    files: list[Received | RefusedFile] = field(default_factory=list[Received | RefusedFile])
-    refusals: list[Refusal] = field(default_factory=list[Refusal])
-
-    @property
-    def accepted(self) -> bool:
-        return len(self.refusals) < len(self.files)
-
-
-async def receive_upload(request: Request, intake: Intake, *, max_files: int) -> Taken:
-    """Streams every part called `files` to the spool.
+async def receive_upload(request: Request, intake: Intake, *, max_files: int) -> list[Received | RefusedFile]:
+    """Streams every part called `files` to the spool; in the order sent, those that were refused among them.
 
     Raises InvalidInput (malformed_body, unsupported_content_type, bad_upload), and TooLarge request_too_large for the
     upload as a whole. Nothing stays in the spool after an error or when the client goes away.
     """
-    taken = Taken()
+    taken: list[Received | RefusedFile] = []
     size_bytes = 0
     try:
         async for part in read_form(request, max_parts=max_files):
@@ -53,15 +31,13 @@ async def receive_upload(request: Request, intake: Intake, *, max_files: int) ->
             except Refused as error:
                 if error.code == "request_too_large":
                     raise
-                refused = RefusedFile.of(filename, error)
-                taken.files.append(refused)
-                taken.refusals.append(Refusal(refused.filename, error))
+                taken.append(RefusedFile.of(filename, error))
             else:
                 size_bytes += file.size_bytes
-                taken.files.append(file)
-        if not taken.files:
+                taken.append(file)
+        if not taken:
             raise InvalidInput("The form holds no file: send some as `files`.", code="bad_upload", field="files")
     except BaseException:
-        await intake.discard(taken.files)
+        await intake.discard(taken)
         raise
     return taken

@@ -36,15 +36,18 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class RefusedFile:
-    """A file of an upload that was refused at the door; it becomes a failed entry beside the others."""
+    """A file of an upload that was refused at the door; it becomes a failed entry beside the others. filename: cleaned
+    for display."""
 
     filename: str
-    code: str
-    detail: str
+    error: Refused
 
     @classmethod
     def of(cls, filename: str, error: Refused) -> RefusedFile:
-        return cls(filename=clean_filename(filename), code=error.code, detail=error.detail)
+        return cls(filename=clean_filename(filename), error=error)
+
+    def entry(self) -> NewEntry:
+        return NewEntry(self.filename, None, state=EntryState.failed, code=self.error.code, detail=self.error.detail)
 
 
 class Intake:
@@ -96,29 +99,39 @@ class Intake:
         request_id: str | None = None,
         note: Note[str] | None = None,
     ) -> tuple[Job, bool]:
-        """Makes bytes, records and one job durable, in the order given; the job, and whether it is new. request_id,
-        note: as for JobQueue.submit.
+        """`keep`, then one job; the job, and whether it is new. request_id, note: as for JobQueue.submit. Raises what
+        `keep` and JobQueue.submit raise."""
+        kept = await self.keep(tenant, claim_id, received)
+        return await self._store.jobs.submit(
+            tenant, claim_id, entries_of(kept), idempotency_key=idempotency_key, request_id=request_id, note=note
+        )
+
+    async def keep(
+        self, tenant: str, claim_id: str, received: Sequence[Received | RefusedFile]
+    ) -> list[NewEntry | RefusedFile]:
+        """Makes bytes and records durable, in the order given; what each file is to be in the job. One that the tenant
+        has no room for is refused, as those that were refused before.
 
         A file that the claim already holds becomes an entry `duplicate` without work, unless every earlier ingest of
         it failed or was cancelled. The spool files are gone afterwards, also after an error. Raises what
-        AssetStore.add and JobQueue.submit raise.
+        AssetStore.add raises, but for quota_exceeded.
         """
+        kept: list[NewEntry | RefusedFile] = []
+        fresh: set[str] = set()
         try:
-            entries: list[NewEntry] = []
-            fresh: set[str] = set()
             for file in received:
                 if isinstance(file, RefusedFile):
-                    entries.append(
-                        NewEntry(file.filename, None, state=EntryState.failed, code=file.code, detail=file.detail)
-                    )
+                    kept.append(file)
                     continue
-                entries.append(await self._entry(tenant, claim_id, file, fresh))
-                fresh.add(file.asset_id)
-            return await self._store.jobs.submit(
-                tenant, claim_id, entries, idempotency_key=idempotency_key, request_id=request_id, note=note
-            )
+                try:
+                    kept.append(await self._entry(tenant, claim_id, file, fresh))
+                except TooLarge as error:
+                    kept.append(RefusedFile(file.filename, error))
+                else:
+                    fresh.add(file.asset_id)
         finally:
             await asyncio.shield(self.discard(received))
+        return kept
 
     async def read_picture(self, chunks: AsyncIterator[bytes]) -> Image.Image:
         """A picture to search with, or the first page of a PDF: upright, RGB, as a stored page would be. It is
@@ -146,7 +159,7 @@ class Intake:
 
     async def _entry(self, tenant: str, claim_id: str, file: Received, fresh: set[str]) -> NewEntry:
         asset = Asset(asset_id=file.asset_id, claim_id=claim_id, filename=file.filename, size_bytes=file.size_bytes)
-        _, new = await self._store.assets.add(tenant, asset, file.spooled.path)
+        _, new = await self._store.assets.add(tenant, asset, file.spooled.path, most_bytes=self._limits.stored_bytes)
         if file.asset_id in fresh:
             detail = "The same file is in this upload twice."
         elif not new and await self._is_ingested(tenant, claim_id, file.asset_id):
@@ -167,6 +180,10 @@ class Intake:
             cursor = listing.next_cursor
             if cursor is None:
                 return False
+
+
+def entries_of(kept: Sequence[NewEntry | RefusedFile]) -> list[NewEntry]:
+    return [file.entry() if isinstance(file, RefusedFile) else file for file in kept]
 
 
 class _Writer:

@@ -11,9 +11,10 @@ GIB = 1024 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one upload, one file and one rendering process may use.
+    """What one upload, one tenant, one file and one rendering process may use.
 
-    file_bytes, request_bytes: counted while they stream in.
+    file_bytes, request_bytes: counted while they stream in. stored_bytes: of all files of a tenant, each once; None
+        for no limit.
     pages: of one file, known before anything is rendered. pages_per_render: of one rendering process; with it memory
         follows the run, not the file.
     count_cpu_s: processor time to count pages. render_cpu_s: processor time of one tool that renders (the slowest
@@ -30,6 +31,7 @@ class Limits:
 
     file_bytes: int = 64 * MIB
     request_bytes: int = 256 * MIB
+    stored_bytes: int | None = None
     pages: int = 2000
     pages_per_render: int = 20
     count_cpu_s: int = 10

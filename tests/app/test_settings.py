@@ -42,6 +42,13 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
     assert load_settings().api_key is None
 
 
+def test_what_a_tenant_may_store_is_a_size_with_or_without_a_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().limits().stored_bytes is None
+    for value, stored_bytes in {"0": None, "1500": 1500, "500 GiB": 500 * 1024**3}.items():
+        monkeypatch.setenv("CLAIMSIGHT_MAX_STORED_BYTES", value)
+        assert load_settings().limits().stored_bytes == stored_bytes
+
+
 @pytest.mark.parametrize("name", ["CLAIMSIGHT_STROE", "CLAIMSIGHT_", "claimsight_colour"])
 def test_an_unknown_variable_stops_the_start_and_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "x")

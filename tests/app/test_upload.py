@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,25 @@ async def test_an_upload_over_the_limit_is_refused_whole(api: Api) -> None:
     reply = await api.upload("C-1", *((f"{number}.png", part) for number in range(5)))
     assert (reply.status_code, reply.json()["code"]) == (413, "request_too_large")
     assert (await api.client.get("/v1/claims/C-1/assets")).json()["items"] == []
+    assert _left(api) == []
+
+
+async def test_a_file_beyond_what_a_tenant_may_store_is_refused_and_the_rest_is_taken(make_api: MakeApi) -> None:
+    small, large = picture(["hail"]), noise(side=400)
+    api = await make_api(limits=replace(SMALL, stored_bytes=len(small) + 100))
+    await api.put_claim("C-1")
+    reply = await api.upload("C-1", ("large.png", large), ("small.png", small))
+    assert reply.status_code == 202
+    assert [(entry["state"], entry["code"], entry["asset_id"] is None) for entry in reply.json()["entries"]] == [
+        ("failed", "quota_exceeded", True),
+        ("queued", None, False),
+    ]
+    await api.work()
+    refused = await api.upload("C-1", ("large.png", large))
+    assert (refused.status_code, refused.json()["code"]) == (413, "quota_exceeded")
+    assert [file["filename"] for file in refused.json()["files"]] == ["large.png"]
+    again = await api.upload("C-1", ("small.png", small))
+    assert again.json()["entries"][0]["state"] == "duplicate", "what is there takes no room"
     assert _left(api) == []
 
 

@@ -97,14 +97,20 @@ def new_page(
 
 
 async def add_file(
-    store: Store, tenant: str = TENANT, claim_id: str = "C-1", content: bytes = FILE, *, filename: str = "estimate.pdf"
+    store: Store,
+    tenant: str = TENANT,
+    claim_id: str = "C-1",
+    content: bytes = FILE,
+    *,
+    filename: str = "estimate.pdf",
+    most_bytes: int | None = None,
 ) -> tuple[Asset, bool]:
     """Stores `content` as a file of the claim, which must exist."""
     asset = Asset(asset_id=asset_id_of(content), claim_id=claim_id, filename=filename, size_bytes=len(content))
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "upload"
         source.write_bytes(content)
-        return await store.assets.add(tenant, asset, source)
+        return await store.assets.add(tenant, asset, source, most_bytes=most_bytes)
 
 
 async def submit(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from retrieval.documents import Asset, DeletionReport
-from retrieval.errors import InvalidInput, LeaseLost, NotFound
+from retrieval.errors import InvalidInput, LeaseLost, NotFound, TooLarge
 from retrieval.ingestion.spool import Spool
 from retrieval.ports import Store
 from tests.conformance.builders import (
@@ -192,6 +192,31 @@ async def test_stored_bytes_count_a_file_once_however_many_claims_hold_it(store:
     await store.claims.delete(TENANT, "C-2")
     assert await store.assets.stored_bytes(TENANT) == 0
     assert await store.assets.stored_bytes(OTHER_TENANT) == len(FILE)
+
+
+async def test_a_tenant_stores_no_more_than_it_may_however_many_files_come_at_once(filed: Store) -> None:
+    contents = [bytes([number]) * 10 for number in range(6)]
+    for content in contents:
+        await filed.claims.put(TENANT, claim(f"C-{content.hex()}"))
+
+    async def taken(content: bytes, tenant: str = TENANT, claim_id: str = "C-1") -> bool:
+        try:
+            return (await add_file(filed, tenant, claim_id, content, most_bytes=25))[1]
+        except TooLarge:
+            return False
+
+    results = await asyncio.gather(*(taken(content, claim_id=f"C-{content.hex()}") for content in contents))
+    kept = [content for content, is_kept in zip(contents, results, strict=True) if is_kept]
+    assert len(kept) == 2
+    assert await filed.assets.stored_bytes(TENANT) == 20
+    again, is_new = await add_file(filed, claim_id="C-1", content=kept[0], most_bytes=0)
+    assert is_new, "bytes that are there take no room"
+    await filed.claims.put(OTHER_TENANT, claim("C-1"))
+    assert await taken(contents[0], OTHER_TENANT)
+    assert await taken(b"small")
+    assert not await taken(b"x")
+    await filed.assets.delete(TENANT, again.asset_id)
+    assert await taken(b"room again")
 
 
 async def test_describe_keeps_what_the_ingest_found(store: Store) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from bson.objectid import ObjectId
 
 from retrieval.documents import Asset, DeletionReport, Lease
-from retrieval.errors import InvalidInput, NotFound
+from retrieval.errors import InvalidInput, NotFound, TooLarge
 from retrieval.ingestion.spool import Spool, finishing
 from retrieval.ports import Note
 from retrieval.stores.mongo import leases
@@ -19,6 +19,7 @@ from retrieval.stores.mongo.files import Files
 from retrieval.stores.mongo.link import Document, Link, Session, guarded, guarded_long
 from retrieval.stores.mongo.records import asset_document, asset_of, record_id
 from retrieval.stores.mongo.removal import Removal
+from retrieval.stores.quota import require_room
 
 
 class MongoAssets:
@@ -29,20 +30,19 @@ class MongoAssets:
         self._removal = Removal(link, files, audit)
         self._spool = Spool(spool)
 
-    async def add(self, tenant: str, asset: Asset, source: Path) -> tuple[Asset, bool]:
+    async def add(
+        self, tenant: str, asset: Asset, source: Path, *, most_bytes: int | None = None
+    ) -> tuple[Asset, bool]:
         known = await self._known(tenant, asset)
         if known is not None:
             return known, False
-        uploaded = None
         if not await self._has_bytes(tenant, asset.asset_id):
-            uploaded = await self._upload(asset, source)
-        stored, new, file_id = await self._record(tenant, asset, uploaded)
+            if most_bytes is not None:  # before they are sent in vain
+                require_room(await self.stored_bytes(tenant), asset.size_bytes, most_bytes)
+            return await self._add_bytes(tenant, asset, source, most_bytes)
+        stored, new, file_id = await self._record(tenant, asset, None, None)
         if file_id is None:  # the bytes that were there went away meanwhile, with their last claim
-            uploaded = await self._upload(asset, source)
-            stored, new, file_id = await self._record(tenant, asset, uploaded)
-        if uploaded is not None and uploaded != file_id:
-            async with self.link.operation():
-                await self._files.remove("asset_files", [uploaded])
+            return await self._add_bytes(tenant, asset, source, most_bytes)
         return stored, new
 
     async def adopt(self, tenant: str, asset: Asset, source: Path) -> None:
@@ -61,13 +61,7 @@ class MongoAssets:
 
     @guarded
     async def stored_bytes(self, tenant: str) -> int:
-        steps: Sequence[Document] = [
-            {"$match": {"tenant_id": tenant}},
-            {"$group": {"_id": "$asset_id", "size_bytes": {"$first": "$size_bytes"}}},
-            {"$group": {"_id": None, "size_bytes": {"$sum": "$size_bytes"}}},
-        ]
-        found = await (await self.link.assets.aggregate(steps)).to_list()
-        return int(found[0]["size_bytes"]) if found else 0
+        return await self._stored_bytes(tenant)
 
     @guarded
     async def list(self, tenant: str, claim_id: str) -> tuple[Asset, ...]:
@@ -126,18 +120,42 @@ class MongoAssets:
 
         await self.link.transaction(work)
 
+    async def _stored_bytes(self, tenant: str, session: Session | None = None) -> int:
+        steps: Sequence[Document] = [
+            {"$match": {"tenant_id": tenant}},
+            {"$group": {"_id": "$asset_id", "size_bytes": {"$first": "$size_bytes"}}},
+            {"$group": {"_id": None, "size_bytes": {"$sum": "$size_bytes"}}},
+        ]
+        found = await (await self.link.assets.aggregate(steps, session=session)).to_list()
+        return int(found[0]["size_bytes"]) if found else 0
+
+    async def _add_bytes(self, tenant: str, asset: Asset, source: Path, most_bytes: int | None) -> tuple[Asset, bool]:
+        """Bytes that another call stored meanwhile are kept instead of these."""
+        uploaded = await self._upload(asset, source)
+        try:
+            stored, new, kept = await self._record(tenant, asset, uploaded, most_bytes)
+        except TooLarge:
+            await self._discard(uploaded)
+            raise
+        if kept != uploaded:
+            await self._discard(uploaded)
+        return stored, new
+
     async def _upload(self, asset: Asset, source: Path) -> ObjectId:
         """Raises InvalidInput bad_asset when the bytes are not those the asset_id names."""
         file_id, digest = await self._files.upload_file("asset_files", source, name=asset.asset_id)
         if digest != asset.asset_id:
-            async with self.link.operation():
-                await self._files.remove("asset_files", [file_id])
+            await self._discard(file_id)
             raise InvalidInput("The file is not the one its asset_id names.", code="bad_asset", field="asset_id")
         return file_id
 
     @guarded
+    async def _discard(self, file_id: ObjectId) -> None:
+        await self._files.remove("asset_files", [file_id])
+
+    @guarded
     async def _record(
-        self, tenant: str, asset: Asset, uploaded: ObjectId | None
+        self, tenant: str, asset: Asset, uploaded: ObjectId | None, most_bytes: int | None
     ) -> tuple[Asset, bool, ObjectId | None]:
         """Names the bytes in one step; returns the record, whether it is new, and the file that is kept (None when
         there is none to name)."""
@@ -158,6 +176,12 @@ class MongoAssets:
             if kept is None:
                 return asset, False, None
             if blob is None:
+                if most_bytes is not None:
+                    # Written, so that of two files that are added at once the second one counts the first.
+                    await self.link.meta.update_one(
+                        {"_id": record_id("stored", tenant)}, {"$inc": {"touched": 1}}, upsert=True, session=session
+                    )
+                    require_room(await self._stored_bytes(tenant, session), asset.size_bytes, most_bytes)
                 await self._files.claim([kept], session)
                 named = {"_id": blob_id, "tenant_id": tenant, "asset_id": asset.asset_id, "file_id": kept}
                 await self.link.blobs.insert_one(named, session=session)

@@ -15,6 +15,7 @@ from retrieval.errors import InvalidInput, NotFound, StoreUnavailable
 from retrieval.ingestion.spool import Spool, finishing
 from retrieval.ports import Note
 from retrieval.stores.deletion import DELETED_NAME, require_free
+from retrieval.stores.quota import require_room
 from retrieval.stores.sqlite.audit_rows import noted
 from retrieval.stores.sqlite.core import Core
 from retrieval.stores.sqlite.files import Spooled
@@ -27,6 +28,10 @@ _INSERT = (
     "INSERT INTO assets "
     "(tenant_id, claim, asset_id, filename, size_bytes, media_type, page_count, warnings, created_at) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+_STORED_BYTES = (
+    "SELECT coalesce(sum(size_bytes), 0) FROM (SELECT DISTINCT asset_id, size_bytes FROM assets WHERE tenant_id = ?)"
 )
 
 _AS_GIVEN = (
@@ -50,15 +55,27 @@ class SqliteAssets:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def add(self, tenant: str, asset: Asset, source: Path) -> tuple[Asset, bool]:
-        known = await self._core.db.read(lambda connection: self._complete(connection, tenant, asset))
+    async def add(
+        self, tenant: str, asset: Asset, source: Path, *, most_bytes: int | None = None
+    ) -> tuple[Asset, bool]:
+        def look(connection: sqlite3.Connection) -> Asset | None:
+            known = self._complete(connection, tenant, asset)
+            if known is None:
+                _require_room(connection, tenant, asset, most_bytes)  # before it is copied in vain
+            return known
+
+        def insert(connection: sqlite3.Connection) -> tuple[Asset, bool]:
+            _require_room(connection, tenant, asset, most_bytes)
+            return self._insert(connection, tenant, asset, spooled)
+
+        known = await self._core.db.read(look)
         if known is not None:
             return known, False
         spooled = await self._core.db.on_thread(lambda: self._core.files.spool_copy("assets", asset.asset_id, source))
         try:
             if spooled.name != asset.asset_id:
                 raise InvalidInput("The file is not the one its asset_id names.", code="bad_asset", field="asset_id")
-            return await self._core.db.write(lambda connection: self._insert(connection, tenant, asset, spooled))
+            return await self._core.db.write(insert)
         finally:
             await self._core.db.on_thread(lambda: self._core.files.discard([spooled]))
 
@@ -85,14 +102,7 @@ class SqliteAssets:
         return tuple(asset_of(row) for row in found)
 
     async def stored_bytes(self, tenant: str) -> int:
-        each = "SELECT DISTINCT asset_id, size_bytes FROM assets WHERE tenant_id = ?"
-
-        def work(connection: sqlite3.Connection) -> int:
-            return int(
-                connection.execute(f"SELECT coalesce(sum(size_bytes), 0) FROM ({each})", (tenant,)).fetchone()[0]
-            )
-
-        return await self._core.db.read(work)
+        return await self._core.db.read(lambda connection: _stored_bytes(connection, tenant))
 
     async def list(self, tenant: str, claim_id: str) -> tuple[Asset, ...]:
         def work(connection: sqlite3.Connection) -> list[sqlite3.Row]:
@@ -218,6 +228,16 @@ class SqliteAssets:
         self._core.files.settle("assets", [spooled])
         [stored] = _records(connection, tenant, asset.asset_id, asset.claim_id)
         return asset_of(stored), is_new
+
+
+def _stored_bytes(connection: sqlite3.Connection, tenant: str) -> int:
+    return int(connection.execute(_STORED_BYTES, (tenant,)).fetchone()[0])
+
+
+def _require_room(connection: sqlite3.Connection, tenant: str, asset: Asset, most_bytes: int | None) -> None:
+    """Raises TooLarge quota_exceeded."""
+    if most_bytes is not None and not _records(connection, tenant, asset.asset_id, None):
+        require_room(_stored_bytes(connection, tenant), asset.size_bytes, most_bytes)
 
 
 def leased_asset(connection: sqlite3.Connection, lease: Lease) -> sqlite3.Row:
