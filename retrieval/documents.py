@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.capture import Capture
+
 FactValue = str | float | bool
 
 LINES = ("auto", "property", "travel", "health", "liability", "other")
@@ -71,7 +73,8 @@ class Asset:
     asset_id: sha256 of its bytes, lower-case hex; the same file in two claims has one asset_id, two records
     and one copy of its bytes. filename: as the user named it, cleaned for display, never a path.
     media_type: found from the bytes ("application/pdf"); None until the ingest has looked.
-    page_count: None until the ingest knows. warnings: (code, sentence) pairs kept from the ingest.
+    page_count: None until the ingest knows. warnings: (code, sentence) pairs kept from the ingest. capture: what a
+    picture says of its making, None where it says nothing.
     """
 
     asset_id: str
@@ -82,6 +85,7 @@ class Asset:
     page_count: int | None = None
     warnings: tuple[tuple[str, str], ...] = ()
     created_at: datetime | None = None
+    capture: Capture | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Generic, Literal, Protocol, TypeVar
 
+from retrieval.capture import Capture
 from retrieval.documents import (
     Asset,
     AuditEvent,
@@ -147,7 +148,7 @@ class AssetStore(Protocol):
         """Oldest first. Raises NotFound claim_not_found."""
         ...
 
-    async def describe(self, lease: Lease, *, media_type: str, page_count: int) -> None:
+    async def describe(self, lease: Lease, *, media_type: str, page_count: int, capture: Capture | None = None) -> None:
         """Keeps what the ingest found. Raises LeaseLost."""
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -235,6 +235,29 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Capture:
+    """What a photo's file says of its making. camera: make and model, "" when unknown. has_place: whether it says
+    where."""
+
+    taken_at: datetime | None
+    camera: str
+    software: str
+    has_place: bool
+
+    @classmethod
+    def read(cls, source: Json) -> Capture:
+        taken = source.get("taken_at")
+        make, model = source.get("make") or "", source.get("model") or ""
+        return cls(
+            taken_at=datetime.fromisoformat(taken) if taken else None,
+            # Many a model begins with its make.
+            camera=model if model.casefold().startswith(make.casefold()) else f"{make} {model}".strip(),
+            software=source.get("software") or "",
+            has_place=bool(source.get("has_place")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Asset:
     asset_id: str
     filename: str
@@ -242,9 +265,12 @@ class Asset:
     media_type: str
     page_count: int | None
     warnings: tuple[str, ...]
+    capture: Capture | None = None
+    contradictions: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, source: Json) -> Asset:
+        capture = source.get("capture")
         return cls(
             asset_id=source["asset_id"],
             filename=source.get("filename") or "file",
@@ -252,6 +278,8 @@ class Asset:
             media_type=source.get("media_type") or "",
             page_count=source.get("page_count"),
             warnings=tuple(str(warning.get("detail") or "") for warning in source.get("warnings") or ()),
+            capture=None if capture is None else Capture.read(capture),
+            contradictions=tuple(str(found.get("detail") or "") for found in source.get("contradictions") or ()),
         )
 
 

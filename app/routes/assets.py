@@ -105,9 +105,10 @@ async def upload(
 @router.get("/claims/{claim_id}/assets", summary="List the files of a claim", responses=problems(404))
 async def list_assets(context: ContextDep, claim_id: ClaimId) -> ListReply[AssetReply]:
     """Oldest first, all of them."""
+    claim = await context.store.claims.get(context.tenant, claim_id)
     assets = await context.store.assets.list(context.tenant, claim_id)
     await context.seen("assets.list", claim_id)
-    return ListReply(items=[AssetReply.of(asset) for asset in assets])
+    return ListReply(items=[AssetReply.of(asset, claim) for asset in assets])
 
 
 @router.get("/assets/{asset_id}", summary="Read about a file", responses=problems(404))
@@ -192,8 +193,9 @@ async def _asset_reply(context: ContextDep, asset_id: str, claim_id: str | None)
     if not shown:
         shown = list(await context.store.assets.get(context.tenant, asset_id, claim_id=claim_id))
     holders = [asset.claim_id for asset in assets]
+    claim = await context.store.claims.get(context.tenant, shown[0].claim_id)
     await context.seen("asset.view", asset_id, claims=holders)
-    return AssetReply.of(shown[0], holders)
+    return AssetReply.of(shown[0], claim, holders)
 
 
 async def _all_chunks(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from pydantic import ConfigDict, Field
 
 from app.schemas.common import Reply
-from retrieval.documents import Asset, Job, JobEntry, Page
+from retrieval.capture import Capture, contradictions
+from retrieval.documents import Asset, Claim, Job, JobEntry, Page
 
 _ASSET_ID = "4f" * 32
 _PAGE_ID = "0f" * 16 + "-1"
@@ -32,8 +34,25 @@ class Warned(Reply):
     detail: str
 
 
+class CaptureReply(Reply):
+    """What a picture's file says of its making; anybody can write it. taken_at: by the camera's clock, without a zone.
+    has_place: whether it says where it was taken; the place itself is not read out."""
+
+    taken_at: datetime | None
+    make: str | None
+    model: str | None
+    software: str | None
+    has_place: bool
+
+    @classmethod
+    def of(cls, capture: Capture) -> CaptureReply:
+        return cls(**asdict(capture))
+
+
 class AssetReply(Reply):
-    """A file of one claim. media_type, page_count: null until the ingest has looked. claim_ids: all that hold it."""
+    """A file of one claim. media_type, page_count: null until the ingest has looked. capture: null where the file says
+    nothing. contradictions: where that does not fit the claim's dates, or names a program that edits pictures; evidence
+    to look at, not a verdict. claim_ids: all that hold it."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -41,11 +60,25 @@ class AssetReply(Reply):
                 {
                     "asset_id": _ASSET_ID,
                     "claim_id": "CLM551344",
-                    "filename": "estimate.pdf",
+                    "filename": "windscreen.jpg",
                     "size_bytes": 183211,
-                    "media_type": "application/pdf",
-                    "page_count": 2,
+                    "media_type": "image/jpeg",
+                    "page_count": 1,
                     "warnings": [],
+                    "capture": {
+                        "taken_at": "2026-04-09T10:00:00",
+                        "make": "Google",
+                        "model": "Pixel 8",
+                        "software": "HDR+ 1.0.540104767zd",
+                        "has_place": True,
+                    },
+                    "contradictions": [
+                        {
+                            "code": "taken_after_report",
+                            "detail": "The file says the picture was taken on 2026-04-09, after the claim was reported "
+                            "on 2026-04-02.",
+                        }
+                    ],
                     "created_at": "2026-04-02T09:00:00Z",
                 }
             ]
@@ -59,11 +92,14 @@ class AssetReply(Reply):
     media_type: str | None
     page_count: int | None
     warnings: list[Warned]
+    capture: CaptureReply | None
+    contradictions: list[Warned]
     created_at: datetime | None
     claim_ids: list[str] | None = None
 
     @classmethod
-    def of(cls, asset: Asset, claim_ids: list[str] | None = None) -> AssetReply:
+    def of(cls, asset: Asset, claim: Claim, claim_ids: list[str] | None = None) -> AssetReply:
+        """claim: the one that holds it."""
         return cls(
             asset_id=asset.asset_id,
             claim_id=asset.claim_id,
@@ -72,6 +108,10 @@ class AssetReply(Reply):
             media_type=asset.media_type,
             page_count=asset.page_count,
             warnings=[Warned(code=code, detail=detail) for code, detail in asset.warnings],
+            capture=None if asset.capture is None else CaptureReply.of(asset.capture),
+            contradictions=[
+                Warned(code=found.code, detail=found.detail) for found in contradictions(asset.capture, claim)
+            ],
             created_at=asset.created_at,
             claim_ids=claim_ids,
         )

@@ -154,7 +154,7 @@ class HitReply(Reply):
             score=hit.score,
             page=PageReply.of(hit.page, hit.asset.filename),
             claim=ClaimReply.of(hit.claim),
-            asset=AssetReply.of(hit.asset),
+            asset=AssetReply.of(hit.asset, hit.claim),
             why=WhyReply(words=[WordReply(word=matched.word, score=matched.score) for matched in hit.why]),
             pages=[FurtherPageReply(page=PageReply.of(page), score=score) for page, score in hit.pages],
             pairs=[

@@ -74,7 +74,10 @@ class Pipeline:
             async for rendering in renderings:
                 if progress.page_count is None:
                     await self._store.assets.describe(
-                        lease, media_type=media_type.value, page_count=rendering.page_count
+                        lease,
+                        media_type=media_type.value,
+                        page_count=rendering.page_count,
+                        capture=rendering.capture,
                     )
                 if rendering.warnings:
                     await self._store.assets.warn(lease, rendering.warnings)

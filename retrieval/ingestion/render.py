@@ -16,6 +16,7 @@ from typing import Any
 
 from PIL import Image
 
+from retrieval.capture import Capture
 from retrieval.documents import FailedPage, PageKind
 from retrieval.errors import Refused
 from retrieval.ingestion.limits import Limits
@@ -59,12 +60,14 @@ class RenderedPage:
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """What one run gave. page_count: of the whole file. warnings: (code, sentence) about the file."""
+    """What one run gave. page_count: of the whole file. warnings: (code, sentence) about the file. capture: what a
+    picture says of its making, told by the run with the first page."""
 
     page_count: int
     pages: tuple[RenderedPage, ...] = ()
     failed: tuple[FailedPage, ...] = ()
     warnings: tuple[tuple[str, str], ...] = ()
+    capture: Capture | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class _Report:
     pages: dict[int, RenderedPage] = field(default_factory=dict[int, RenderedPage])
     failed: dict[int, FailedPage] = field(default_factory=dict[int, FailedPage])
     warnings: dict[str, str] = field(default_factory=dict[str, str])
+    capture: Capture | None = None
     refused: Refused | None = None
     stopped: tuple[str, str] | None = None
 
@@ -97,6 +101,8 @@ class _Report:
             case "failed":
                 number = int(said["number"])
                 self.failed[number] = FailedPage(number, str(said["code"]), str(said["detail"]))
+            case "capture":
+                self.capture = Capture.from_record(said)
             case "warning":
                 self.warnings[str(said["code"])] = str(said["detail"])
             case "refused":
@@ -132,6 +138,7 @@ class Renderer:
             pages=tuple(report.pages[number] for number in sorted(report.pages)),
             failed=tuple(report.failed[number] for number in sorted(report.failed)),
             warnings=tuple(report.warnings.items()),
+            capture=report.capture,
         )
 
     async def _once_more(

@@ -143,11 +143,13 @@ class _Job:
         return kept
 
     def _frames(self) -> None:
-        from retrieval.ingestion import kinds, normalise
+        from retrieval.ingestion import exif, kinds, normalise
 
         with normalise.open_picture(self.source, self.media_type) as picture:
             count = normalise.count_frames(picture, self.media_type, self.limits)
             last = self._accepted(count)
+            if self.first == 1 and (facts := exif.facts_of(picture)):
+                self.say("capture", **facts)
             for number in range(self.first, last + 1):
                 try:
                     if count > 1:

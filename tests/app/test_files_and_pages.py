@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from app.routes.assets import attachment, etag_matches
 from tests.app.conftest import Api, picture
@@ -147,6 +147,27 @@ async def test_no_picture_tells_where_it_was_taken(api: Api, name: str) -> None:
             )
             for secret in (b"Exif", b"52,30.2584N", b"52.504", b"SERIAL", b"GPS"):
                 assert secret not in reply.content
+
+
+async def test_what_a_photo_says_of_itself_is_held_against_the_claim_and_its_place_is_not_told(api: Api) -> None:
+    exif, target = Image.Exif(), io.BytesIO()
+    exif[ExifTags.Base.Model] = "Pixel 8"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2026:04:09 10:00:00"
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] = (52.0, 30.0, 15.5)
+    Image.new("RGB", (64, 48), "red").save(target, "JPEG", exif=exif)
+    await api.put_claim("C-1", reported_date="2026-04-02")
+    await api.upload("C-1", ("photo.jpg", target.getvalue()))
+    await api.work()
+    listed = await api.client.get("/v1/claims/C-1/assets")
+    [asset] = listed.json()["items"]
+    assert asset["capture"] == {
+        "taken_at": "2026-04-09T10:00:00", "make": None, "model": "Pixel 8", "software": None, "has_place": True,
+    }  # fmt: skip
+    assert [found["code"] for found in asset["contradictions"]] == ["taken_after_report"]
+    assert "15.5" not in listed.text
+    await api.put_claim("C-1", reported_date="2026-04-10")
+    one = (await api.client.get(f"/v1/assets/{asset['asset_id']}")).json()
+    assert (one["capture"], one["contradictions"]) == (asset["capture"], [])
 
 
 async def test_more_like_this_leaves_the_own_claim_out(api: Api) -> None:

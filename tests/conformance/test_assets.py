@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from retrieval.capture import Capture
 from retrieval.documents import Asset, DeletionReport
 from retrieval.errors import InvalidInput, LeaseLost, NotFound, TooLarge
 from retrieval.ingestion.spool import Spool
@@ -224,6 +225,14 @@ async def test_describe_keeps_what_the_ingest_found(store: Store) -> None:
     await store.assets.describe(lease, media_type="application/pdf", page_count=3)
     [asset] = await store.assets.get(TENANT, FILE_ID)
     assert (asset.media_type, asset.page_count) == ("application/pdf", 3)
+
+
+async def test_what_a_picture_says_of_its_making_is_kept(store: Store) -> None:
+    lease = await leased(store)
+    told = Capture(datetime(2026, 4, 1, 9, 30), "Canon", None, "Adobe Photoshop 25", has_place=True)
+    await store.assets.describe(lease, media_type="image/jpeg", page_count=1, capture=told)
+    [asset] = await store.assets.list(TENANT, "C-1")
+    assert asset.capture == told
 
 
 async def test_each_warning_is_kept_once_in_order(store: Store) -> None:

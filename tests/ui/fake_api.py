@@ -38,7 +38,8 @@ Json = dict[str, Any]
 
 @dataclass
 class FakeApi:
-    """The state of one test: claims by number, pages by id, jobs by id, the requests that came, and who may ask."""
+    """The state of one test: claims by number, pages by id, jobs by id, the requests that came, and who may ask.
+    told: by asset_id, what a file says of its making."""
 
     claims: dict[str, Json] = field(default_factory=dict)
     pages: dict[str, Json] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class FakeApi:
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
     problem: Json | None = None
     people: dict[str, Json] = field(default_factory=dict)
+    told: dict[str, Json] = field(default_factory=dict)
     url: str = ""
 
     @classmethod
@@ -267,6 +269,7 @@ class FakeApi:
                     "size_bytes": 12000,
                     "page_count": 1,
                     "warnings": [],
+                    **self.told.get(asset_id, {}),
                 }
                 for asset_id, page in names.items()
             ]

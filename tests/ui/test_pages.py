@@ -162,6 +162,19 @@ def test_a_photo_that_is_in_another_claim_is_shown_beside_it(open_page: OpenPage
     assert "Open C-2026-04137" in {link.proto.label for link in page.get("page_link")}
 
 
+def test_what_a_photo_says_against_the_claim_is_shown(open_page: OpenPage, api: FakeApi) -> None:
+    assert "What the files say themselves" not in _html(open_page("pages/claim.py", claim="C-2026-04211"))
+    photo = next(p for p in api.pages.values() if (p["claim_id"], p["kind"]) == ("C-2026-04211", "photo"))
+    api.told[photo["asset_id"]] = {
+        "capture": {"taken_at": "2020-01-02T10:05:00", "make": "Canon", "model": "Canon EOS", "has_place": True},
+        "contradictions": [{"code": "taken_long_before_loss", "detail": "Taken <b>long</b> before the loss."}],
+    }
+    html = _html(open_page("pages/claim.py", claim="C-2026-04211"))
+    assert f"<b>{photo['filename']}</b>: Taken &lt;b&gt;long&lt;/b&gt; before the loss." in html
+    html = _html(open_page("pages/claim.py", claim="C-2026-04211", tab="Files"))
+    assert "taken 02 Jan 2020, 10:05 · Canon EOS · names its place" in html
+
+
 def test_no_comparable_claim_is_said_so(open_page: OpenPage, api: FakeApi) -> None:
     api.claims = {"C-2026-04211": api.claims["C-2026-04211"]}
     page = open_page("pages/claim.py", claim="C-2026-04211", tab="Similar claims")

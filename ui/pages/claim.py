@@ -8,6 +8,7 @@ import streamlit as st
 
 from ui import backend, entry
 from ui.client import ApiProblem
+from ui.components.capture import capture_html, show_contradictions
 from ui.components.claim_form import edit_claim
 from ui.components.facts import attribute, chips, day, definition_list, money, status_badge
 from ui.components.filters import like_link
@@ -42,6 +43,7 @@ def main() -> None:
             _pages(claim, pages)
             if any(page.kind == "photo" for page in pages):
                 show_reused(claim)
+            show_contradictions(assets)
     if similar.open:
         with similar:
             show_similar(claim, pages)
@@ -121,7 +123,7 @@ def _file(claim: Claim, asset: Asset) -> None:
         warnings = "".join(f'<p class="cs-reason">{escape(words)}</p>' for words in asset.warnings)
         st.html(
             f'<div class="cs-asset"><b>{escape(asset.filename)}</b>'
-            f"<span>{count}{_size(asset.size_bytes)}</span>{warnings}</div>"
+            f"<span>{count}{_size(asset.size_bytes)}</span>{capture_html(asset)}{warnings}</div>"
         )
         if entry.may("admin") and st.button(
             "Delete file", key=f"delete-{short}", type="tertiary", icon=":material/delete:"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bson.objectid import ObjectId
 
+from retrieval.capture import Capture
 from retrieval.documents import Asset, DeletionReport, Lease
 from retrieval.errors import InvalidInput, NotFound, TooLarge
 from retrieval.ingestion.spool import Spool, finishing
@@ -72,8 +73,10 @@ class MongoAssets:
         return tuple(map(asset_of, found))
 
     @guarded
-    async def describe(self, lease: Lease, *, media_type: str, page_count: int) -> None:
-        await self._change(lease, {"$set": {"media_type": media_type, "page_count": page_count}})
+    async def describe(self, lease: Lease, *, media_type: str, page_count: int, capture: Capture | None = None) -> None:
+        told = None if capture is None else capture.as_record()
+        found = {"media_type": media_type, "page_count": page_count, "capture": told}
+        await self._change(lease, {"$set": found})
 
     @guarded
     async def warn(self, lease: Lease, warnings: Sequence[tuple[str, str]]) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from bson.binary import Binary, BinaryVectorDtype
 from numpy.typing import NDArray
 
+from retrieval.capture import Capture
 from retrieval.documents import (
     Asset,
     AuditEvent,
@@ -118,6 +119,7 @@ def asset_document(tenant: str, asset: Asset) -> Document:
         "media_type": asset.media_type,
         "page_count": asset.page_count,
         "warnings": [list(warning) for warning in asset.warnings],
+        "capture": None if asset.capture is None else asset.capture.as_record(),
         "created_at": _stamp(asset.created_at),
         "order": f"{_stamp(asset.created_at)} {ordered_id()}",
     }
@@ -133,6 +135,7 @@ def asset_of(document: Document) -> Asset:
         page_count=document["page_count"],
         warnings=tuple((code, sentence) for code, sentence in document["warnings"]),
         created_at=_moment(document["created_at"]),
+        capture=Capture.from_record(capture) if (capture := document.get("capture")) else None,
     )
 
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from retrieval.capture import Capture
 from retrieval.documents import Asset, DeletionReport, Lease
 from retrieval.errors import InvalidInput, NotFound, StoreUnavailable
 from retrieval.ingestion.spool import Spool, finishing
@@ -26,8 +27,8 @@ T = TypeVar("T")
 
 _INSERT = (
     "INSERT INTO assets "
-    "(tenant_id, claim, asset_id, filename, size_bytes, media_type, page_count, warnings, created_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "(tenant_id, claim, asset_id, filename, size_bytes, media_type, page_count, warnings, capture, created_at) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 _STORED_BYTES = (
@@ -35,7 +36,7 @@ _STORED_BYTES = (
 )
 
 _AS_GIVEN = (
-    "UPDATE assets SET filename = ?, media_type = ?, page_count = ?, warnings = ?, "
+    "UPDATE assets SET filename = ?, media_type = ?, page_count = ?, warnings = ?, capture = ?, "
     "created_at = coalesce(?, created_at) WHERE id = ?"
 )
 
@@ -89,6 +90,7 @@ class SqliteAssets:
                 asset.media_type,
                 asset.page_count,
                 json.dumps(asset.warnings),
+                _capture(asset.capture),
                 asset.created_at and stamp(asset.created_at),
             )
             connection.execute(_AS_GIVEN, (*given, row["id"]))
@@ -113,11 +115,12 @@ class SqliteAssets:
 
         return tuple(asset_of(row) for row in await self._core.db.read(work))
 
-    async def describe(self, lease: Lease, *, media_type: str, page_count: int) -> None:
+    async def describe(self, lease: Lease, *, media_type: str, page_count: int, capture: Capture | None = None) -> None:
         def work(connection: sqlite3.Connection, job: int) -> None:
             row = leased_asset(connection, lease)
             connection.execute(
-                "UPDATE assets SET media_type = ?, page_count = ? WHERE id = ?", (media_type, page_count, row["id"])
+                "UPDATE assets SET media_type = ?, page_count = ?, capture = ? WHERE id = ?",
+                (media_type, page_count, _capture(capture), row["id"]),
             )
 
         await write_held(self._core, lease, work)
@@ -221,6 +224,7 @@ class SqliteAssets:
                 asset.media_type,
                 asset.page_count,
                 json.dumps(asset.warnings),
+                _capture(asset.capture),
                 self._core.now(),
             )
             connection.execute(_INSERT, row)
@@ -238,6 +242,10 @@ def _require_room(connection: sqlite3.Connection, tenant: str, asset: Asset, mos
     """Raises TooLarge quota_exceeded."""
     if most_bytes is not None and not _records(connection, tenant, asset.asset_id, None):
         require_room(_stored_bytes(connection, tenant), asset.size_bytes, most_bytes)
+
+
+def _capture(capture: Capture | None) -> str | None:
+    return None if capture is None else json.dumps(capture.as_record())
 
 
 def leased_asset(connection: sqlite3.Connection, lease: Lease) -> sqlite3.Row:

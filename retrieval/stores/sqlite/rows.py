@@ -6,6 +6,7 @@ import json
 import sqlite3
 from datetime import UTC, date, datetime
 
+from retrieval.capture import Capture
 from retrieval.documents import (
     Asset,
     AuditEvent,
@@ -89,6 +90,7 @@ def asset_of(row: sqlite3.Row) -> Asset:
         page_count=row["page_count"],
         warnings=tuple((code, sentence) for code, sentence in json.loads(row["warnings"])),
         created_at=datetime.fromisoformat(row["created_at"]),
+        capture=None if row["capture"] is None else Capture.from_record(json.loads(row["capture"])),
     )
 
 

@@ -246,6 +246,10 @@ MIGRATIONS: tuple[Migration, ...] = (
         key_id TEXT PRIMARY KEY
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- capture: what a picture says of its making, as JSON; NULL where it says nothing.
+    ALTER TABLE assets ADD COLUMN capture TEXT;
+    """,
 )
 
 

@@ -6,11 +6,13 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from retrieval.capture import Capture
 from retrieval.comparing import compare
 from retrieval.copying import Copied, copy_store
 from retrieval.documents import AuditEvent, EntryState, NewEntry
@@ -87,7 +89,8 @@ async def fill(store: Store, clock: FakeClock) -> None:
     for number, (claim_id, content) in enumerate([("C-1", b"one"), ("C-2", b"two"), ("C-2", b"one")]):
         clock.advance(TTL)
         lease = await leased(store, claim_id=claim_id, content=content)
-        await store.assets.describe(lease, media_type="application/pdf", page_count=2)
+        told = Capture(datetime(2026, 4, 1, 9, 30), model="Pixel 8") if number else None
+        await store.assets.describe(lease, media_type="application/pdf", page_count=2, capture=told)
         await store.assets.warn(lease, [("page_failed", "Page 3 could not be drawn.")])
         tokens = 0 if number == 2 else 3
         await store.pages.put(lease, [new_page(lease, n, vectors(10 * number + n, tokens=tokens)) for n in (1, 2)])
