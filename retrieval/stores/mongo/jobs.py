@@ -1,6 +1,6 @@
 """The queue. One document a job, one an entry, so that workers on one upload do not wait for each other.
 
-A lease is a compare-and-set of one entry by its token, so it needs no transaction and two workers never hold one.
+A lease is a compare-and-set of one entry by its token, so two workers never hold one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from hashlib import sha256
 
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.asynchronous.cursor import AsyncCursor
+from pymongo.errors import OperationFailure
 
 from retrieval.documents import (
     FINISHED_ENTRY,
@@ -48,7 +49,12 @@ from retrieval.stores.mongo.records import record_id
 # Several, so that workers that look at the same moment do not all fight for the first.
 _CANDIDATES = 8
 _LIST_BATCH = 100
+_WRITE_CONFLICT = 112
 _UNFINISHED = [EntryState.queued, EntryState.running]
+
+
+class _Locked(Exception):
+    """Another transaction has written the entry and has not ended."""
 
 
 class MongoJobs:
@@ -163,9 +169,14 @@ class MongoJobs:
 
     @guarded
     async def lease(self, worker_id: str, *, ttl: timedelta) -> Lease | None:
-        while candidates := await self._waiting():
+        locked: list[str] = []
+        while candidates := await self._waiting(locked):
             for entry in candidates:
-                taken = await self._take(entry, worker_id, ttl)
+                try:
+                    taken = await self._take(entry, worker_id, ttl)
+                except _Locked:
+                    locked.append(entry["_id"])
+                    continue
                 if taken is not None:
                     return lease_of(taken)
         return None
@@ -302,19 +313,26 @@ class MongoJobs:
         done = await count_pages(self.link, [entry for rows in entries.values() for entry in rows])
         return [job_of(job, entries.get(job["job_id"], []), done) for job in jobs]
 
-    async def _waiting(self) -> list[Document]:
-        """Entries to be taken, the oldest first: those that wait, and those whose worker went silent."""
+    async def _waiting(self, locked: Sequence[str]) -> list[Document]:
+        """Entries to be taken, the oldest first: those that wait, and those whose worker went silent. locked: ids of
+        those to leave out."""
         now = self.link.now()
+        others: Document = {"_id": {"$nin": locked}} if locked else {}
         found: list[Document] = []
         for query in (
             {"state": EntryState.queued, "available_at": {"$lte": now}},
             {"state": EntryState.running, "expires_at": {"$lte": now}},
         ):
-            found += await self.link.entries.find(query).sort("place", 1).limit(_CANDIDATES).to_list()
+            found += await self.link.entries.find({**others, **query}).sort("place", 1).limit(_CANDIDATES).to_list()
         return sorted(found, key=_place_of)[:_CANDIDATES]
 
     async def _take(self, entry: Document, worker_id: str, ttl: timedelta) -> Document | None:
-        """Leases the entry as it was seen, or ends it when it had its chances; None when there is no lease."""
+        """Leases the entry as it was seen, or ends it when it had its chances; None when there is no lease.
+
+        In a transaction, for that one fails at once where a plain write would wait: a worker that was killed while it
+        stored pages leaves a transaction that keeps the entry, until MongoDB ends it after a minute or two. Raises
+        _Locked.
+        """
         seen = {name: entry[name] for name in ("_id", "state", "token", "expires_at", "cancel_requested")}
         update: Document = {"updated_at": self.link.now()}
         if entry["cancel_requested"]:
@@ -328,11 +346,19 @@ class MongoJobs:
             update.update(state=EntryState.running, worker_id=worker_id, code=None, detail=None, failed_pages=[])
             update["expires_at"] = stamp(self.link.clock() + ttl)
         more = 1 if update["state"] == EntryState.running else 0
-        taken = await self.link.entries.find_one_and_update(
-            seen,
-            {"$set": update, "$inc": {"token": more, "attempts": more, "revision": 1}},
-            return_document=ReturnDocument.AFTER,
-        )
+        changes: Document = {"$set": update, "$inc": {"token": more, "attempts": more, "revision": 1}}
+
+        async def work(session: Session) -> Document | None:
+            try:
+                return await self.link.entries.find_one_and_update(
+                    seen, changes, return_document=ReturnDocument.AFTER, session=session
+                )
+            except OperationFailure as error:
+                if error.code == _WRITE_CONFLICT:
+                    raise _Locked from error  # else it would be tried again until the time is up
+                raise
+
+        taken = await self.link.transaction(work)
         return taken if more else None
 
 

@@ -317,6 +317,24 @@ class TestQueue:
         taken = await asyncio.gather(*(worker(opened, f"w-{n}") for n in range(2) for opened in (store, other)))
         assert sorted(index for indexes in taken for index in indexes) == list(range(12))
 
+    async def test_a_file_under_the_transaction_of_a_dead_worker_holds_up_no_other(
+        self, store: MongoStore, other: MongoStore
+    ) -> None:
+        """MongoDB ends such a transaction only after a minute; until then its entry can be written by nobody."""
+        await submit(store, contents=[b"first", b"second"])
+        [first, second] = await store.link.entries.find().sort("place", 1).to_list()
+        async with other.link.client.start_session() as dead:
+            await dead.start_transaction()
+            await other.link.entries.update_one({"_id": first["_id"]}, {"$inc": {"revision": 1}}, session=dead)
+            taken = await store.jobs.lease("w-1", ttl=TTL)
+            assert taken is not None
+            assert (taken.job_id, taken.entry_index) == (second["job_id"], 1)
+            assert await store.jobs.lease("w-1", ttl=TTL) is None
+            await dead.abort_transaction()
+        taken = await store.jobs.lease("w-1", ttl=TTL)
+        assert taken is not None
+        assert taken.entry_index == 0
+
     async def test_one_of_many_submits_with_a_key_makes_the_job(self, store: MongoStore, other: MongoStore) -> None:
         await store.claims.put(TENANT, claim())
         submitted = await asyncio.gather(
