@@ -364,9 +364,10 @@ class AuditLog(Protocol):
 
 
 class KeyStore(Protocol):
-    """Who may enter. The keys of all tenants are in one room, for a request has no tenant before its key is known."""
+    """Who may enter. The keys of all tenants are in one room, for a request has no tenant before its key is known; what
+    a change leaves in the audit is of the tenant of its key."""
 
-    async def add(self, key: ApiKey) -> None:
+    async def add(self, key: ApiKey, *, note: Note[ApiKey] | None = None) -> None:
         """Raises Conflict key_exists."""
         ...
 
@@ -387,11 +388,14 @@ class KeyStore(Protocol):
         """Whether there is any, of any tenant and any state."""
         ...
 
-    async def revoke(self, key_id: str) -> ApiKey:
-        """From now on it opens nothing, for ever. Nothing happens when it is so already. Raises NotFound."""
+    async def revoke(self, key_id: str, *, note: Note[ApiKey] | None = None) -> ApiKey:
+        """From now on it opens nothing, for ever. Nothing happens and nothing is noted when it is so already. Raises
+        NotFound."""
         ...
 
-    async def rotate(self, key_id: str, successor: ApiKey, *, until: datetime) -> ApiKey:
+    async def rotate(
+        self, key_id: str, successor: ApiKey, *, until: datetime, note: Note[ApiKey] | None = None
+    ) -> ApiKey:
         """Adds the successor and lets the old one end at `until`, or when it would have ended anyway, as one step;
         returns the old one. Raises NotFound, Conflict key_ended when it is not active any more, key_exists."""
         ...

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from app.auditing import CLI_ACTOR, audit_event
 from app.commands import console
 from app.commands.session import session
 from app.oidc import TENANT
 from app.schemas.common import check_line
-from app.services import Services
 from app.settings import Settings
 from retrieval.documents import AuditEvent, FactValue
 from retrieval.errors import InvalidInput
@@ -24,8 +24,7 @@ async def create(settings: Settings, name: str, role: Role, *, tenant: str | Non
     now = datetime.now(UTC)
     text, key = make_key(tenant, role, name, created_at=now, expires_at=now + timedelta(days=days) if days else None)
     async with session(settings) as services:
-        await services.store.keys.add(key)
-        await _audit(services, key, "key.create", role=role.value)
+        await services.store.keys.add(key, note=lambda key: _event(key, "key.create", role=role.value))
     _tell_new(text, key, as_json=as_json)
     return 0
 
@@ -58,10 +57,7 @@ async def show(settings: Settings, *, tenant: str | None, as_json: bool) -> int:
 
 async def revoke(settings: Settings, key_id: str) -> int:
     async with session(settings) as services:
-        before = await services.store.keys.get(key_id)
-        key = await services.store.keys.revoke(key_id)
-        if before.revoked_at is None:
-            await _audit(services, key, "key.revoke")
+        key = await services.store.keys.revoke(key_id, note=lambda key: _event(key, "key.revoke"))
     console.say(f"{key_id} ({key.name}) opens nothing any more.")
     return 0
 
@@ -72,16 +68,19 @@ async def rotate(settings: Settings, key_id: str, *, grace_hours: float, as_json
         old = await services.store.keys.get(key_id)
         ends = None if old.expires_at is None else now + (old.expires_at - old.created_at)
         text, key = make_key(old.tenant, old.role, old.name, created_at=now, expires_at=ends)
-        ended = await services.store.keys.rotate(key_id, key, until=now + timedelta(hours=grace_hours))
-        await _audit(services, key, "key.rotate", former=key_id)
+        ended = await services.store.keys.rotate(
+            key_id,
+            key,
+            until=now + timedelta(hours=grace_hours),
+            note=lambda old: _event(key, "key.rotate", former=old.key_id),
+        )
     console.note(f"{key_id} stays good until {_minute(ended.expires_at)} UTC.")
     _tell_new(text, key, as_json=as_json)
     return 0
 
 
-async def _audit(services: Services, key: ApiKey, action: str, **details: FactValue) -> None:
-    event = AuditEvent(at=datetime.now(UTC), actor="cli", action=action, target=key.key_id, details=details)
-    await services.store.audit.append(key.tenant, event)
+def _event(key: ApiKey, action: str, **details: FactValue) -> AuditEvent:
+    return audit_event(CLI_ACTOR, action, key.key_id, details=details)
 
 
 def _tell_new(text: str, key: ApiKey, *, as_json: bool) -> None:

@@ -62,6 +62,10 @@ class Context:
         """Whose data this request reads and changes: that of the key, never one that the request names."""
         return self.who.tenant
 
+    async def admit_again(self) -> None:
+        """For answers that go on for long: raises what Door.identify does when the key or token is no longer good."""
+        await self.services.door.identify(self.request.headers)
+
     def event(self, action: str, target: str, *, claims: Iterable[str] = (), **details: FactValue) -> AuditEvent:
         """What a change leaves in the audit: who did what to which record. Its action stands in app.auditing."""
         return audit_event(self.who.actor, action, target, request_id=self.request_id, claims=claims, details=details)

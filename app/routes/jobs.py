@@ -59,7 +59,7 @@ async def follow_job(
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> Response:
     """Server-sent events: the job now, then after each change, until it has ended. A comment every 15 seconds keeps
-    the line open."""
+    the line open; as often the key is looked up again, and the line of one that ended ends with an event `problem`."""
     job = await context.store.jobs.get(context.tenant, job_id)
     await context.seen("job.follow", job_id, claims=[job.claim_id])
     if job.state in FINISHED_JOB and last_event_id is not None and last_event_id.strip() == str(job.revision):
@@ -88,7 +88,7 @@ async def retry_job(context: ContextDep, job_id: JobId) -> JobReply:
 async def _events(context: Context, job: Job) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     sent = ""
-    spoke_at = loop.time()
+    spoke_at = admitted_at = loop.time()
     while True:
         data = JobReply.of(job).model_dump_json()
         if data != sent:
@@ -100,9 +100,13 @@ async def _events(context: Context, job: Job) -> AsyncIterator[str]:
         if job.state in FINISHED_JOB or await _stopping_within(context.services.stopping, POLL_S):
             return
         try:
+            if loop.time() - admitted_at >= HEARTBEAT_S:
+                await context.admit_again()
+                admitted_at = loop.time()
             job = await context.store.jobs.get(context.tenant, job.job_id)
         except ClaimsightError as error:
-            # Deleted meanwhile, or the store is away: the client asks anew and gets the problem then.
+            # The key ended or the job was deleted meanwhile, or the store is away: the client asks anew and gets the
+            # problem then.
             yield f'event: problem\ndata: {{"code": "{error.code}"}}\n\n'
             return
 

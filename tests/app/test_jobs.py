@@ -8,12 +8,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
+from app.identity import Identity, set_who
 from app.routes import jobs as routes
+from app.routes.context import Context
 from retrieval.documents import Job
 from retrieval.errors import NotFound
 from retrieval.ingestion.worker import Worker
+from retrieval.keys import Role
 from tests.app.conftest import Api, MakeApi, picture
+from tests.app.test_door import add_key
 from tests.fakes.encoder import FakeEncoder
 
 
@@ -63,10 +68,11 @@ async def test_events_of_a_finished_job_end_at_once_and_are_not_sent_twice(api: 
 class Line:
     """The events of one job as they come, read one by one."""
 
-    def __init__(self, api: Api, job: Job) -> None:
-        context = type("Context", (), {"services": api.services, "store": api.services.store})()
-        context.tenant = api.services.tenant
-        self._events: AsyncIterator[str] = routes._events(context, job)
+    def __init__(self, api: Api, job: Job, key: str = "") -> None:
+        headers = [(b"host", b"127.0.0.1"), *([(b"authorization", f"Bearer {key}".encode())] if key else [])]
+        request = Request({"type": "http", "app": api.app, "headers": headers})
+        set_who(request.scope, Identity(api.services.tenant, Role.viewer, "test"))
+        self._events: AsyncIterator[str] = routes._events(Context(request), job)
 
     async def next(self) -> str:
         return await anext(self._events, "(end)")
@@ -101,6 +107,20 @@ async def test_a_quiet_line_is_kept_open_and_ends_with_the_server(api: Api, monk
     await line.next()
     assert (await line.next()).startswith(":")
     api.services.stopping.set()
+    assert await line.next() == "(end)"
+
+
+async def test_the_line_ends_soon_after_its_key_was_revoked(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "POLL_S", 0.01)
+    monkeypatch.setattr(routes, "HEARTBEAT_S", 0.0)
+    job_id = await _upload(api, "hail")
+    key = await add_key(api, role=Role.viewer)
+    line = Line(api, await api.services.store.jobs.get(api.services.tenant, job_id), key)
+    await line.next()
+    assert (await line.next()).startswith(":")
+    await api.services.store.keys.revoke(key.split("_")[1])
+    [event] = _events(await line.next())
+    assert (event["event"], event["data"]) == ("problem", {"code": "key_revoked"})
     assert await line.next() == "(end)"
 
 

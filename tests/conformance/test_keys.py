@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 
+from retrieval.documents import AuditEvent
 from retrieval.errors import ClaimsightError, Conflict, NotFound
 from retrieval.keys import ApiKey, Role, ShownKey, make_key, read_key
-from retrieval.ports import Store
+from retrieval.ports import Note, Store
 from tests.conformance.builders import OTHER_TENANT, TENANT, FakeClock
 from tests.conformance.conftest import OpenAgain
 
@@ -133,6 +134,36 @@ async def test_a_rotation_that_fails_changes_nothing(store: Store, clock: FakeCl
         with pytest.raises(ClaimsightError):
             await store.keys.rotate(key_id, successor, until=clock())
     assert set(await store.keys.list()) == {old, other}
+
+
+async def test_a_change_of_a_key_and_its_record_are_there_together_or_not_at_all(
+    store: Store, clock: FakeClock
+) -> None:
+    def broken(_: ApiKey) -> AuditEvent:
+        raise RuntimeError("no record can be made")
+
+    def noted(action: str) -> Note[ApiKey]:
+        return lambda key: AuditEvent(clock(), "cli", action, key.key_id)
+
+    async def records(tenant: str) -> list[tuple[str, str]]:
+        return [(event.action, event.target) for event in (await store.audit.list(tenant)).items]
+
+    key, successor, other = new(clock), new(clock), new(clock, OTHER_TENANT)
+    await store.keys.add(key)
+    for change in (
+        store.keys.add(other, note=broken),
+        store.keys.rotate(key.key_id, successor, until=clock() + DAY, note=broken),
+        store.keys.revoke(key.key_id, note=broken),
+    ):
+        with pytest.raises(RuntimeError):
+            await change
+    assert await store.keys.list() == (key,)
+    await store.keys.add(other, note=noted("key.create"))
+    await store.keys.rotate(key.key_id, successor, until=clock() + DAY, note=noted("key.rotate"))
+    for _ in range(2):
+        await store.keys.revoke(successor.key_id, note=noted("key.revoke"))
+    assert await records(TENANT) == [("key.revoke", successor.key_id), ("key.rotate", key.key_id)]
+    assert await records(OTHER_TENANT) == [("key.create", other.key_id)]
 
 
 async def test_the_last_use_is_noted(store: Store, clock: FakeClock) -> None:

@@ -5,26 +5,28 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from pymongo.errors import DuplicateKeyError
-
 from retrieval.errors import Conflict, NotFound
 from retrieval.keys import ApiKey, Role
+from retrieval.ports import Note
 from retrieval.stores.keys import require_lasting
+from retrieval.stores.mongo.audit import MongoAudit
 from retrieval.stores.mongo.link import Document, Link, Session, guarded, stamp
 
 _ENDS = ("expires_at", "revoked_at", "last_used_at")
 
 
 class MongoKeys:
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, audit: MongoAudit) -> None:
         self.link = link
+        self._audit = audit
 
     @guarded
-    async def add(self, key: ApiKey) -> None:
-        try:
-            await self.link.keys.insert_one(_document(key))
-        except DuplicateKeyError:
-            raise _exists() from None
+    async def add(self, key: ApiKey, *, note: Note[ApiKey] | None = None) -> None:
+        async def work(session: Session) -> ApiKey:
+            await self._insert(key, session)
+            return key
+
+        await self._audit.noted(key.tenant, work, note)
 
     @guarded
     async def adopt(self, key: ApiKey) -> None:
@@ -45,40 +47,52 @@ class MongoKeys:
         return await self.link.keys.find_one({}, {"_id": 1}) is not None
 
     @guarded
-    async def revoke(self, key_id: str) -> ApiKey:
+    async def revoke(self, key_id: str, *, note: Note[ApiKey] | None = None) -> ApiKey:
         chosen: Document = {"_id": key_id, "revoked_at": None}
-        await self.link.keys.update_one(chosen, {"$set": {"revoked_at": self.link.now()}})
-        return await self._get(key_id)
+        change = {"$set": {"revoked_at": self.link.now()}}
+
+        async def work(session: Session) -> ApiKey:
+            changed = await self.link.keys.update_one(chosen, change, session=session)
+            key = await self._get(key_id, session)
+            if changed.matched_count and note is not None:
+                await self._audit.leave(key.tenant, note(key), session)
+            return key
+
+        key = await self.link.transaction(work)
+        if note is not None:
+            await self._audit.chain_waiting(key.tenant)
+        return key
 
     @guarded
-    async def rotate(self, key_id: str, successor: ApiKey, *, until: datetime) -> ApiKey:
+    async def rotate(
+        self, key_id: str, successor: ApiKey, *, until: datetime, note: Note[ApiKey] | None = None
+    ) -> ApiKey:
         now = self.link.clock()
 
         async def work(session: Session) -> ApiKey:
             old = await self._get(key_id, session)
             require_lasting(old, now)
-            if await self.link.keys.find_one({"_id": successor.key_id}, {"_id": 1}, session=session):
-                raise _exists()
             ended = replace(old, expires_at=min(until, old.expires_at or until))
-            await self.link.keys.insert_one(_document(successor), session=session)
+            await self._insert(successor, session)
             await self.link.keys.replace_one({"_id": key_id}, _document(ended), session=session)
             return ended
 
-        return await self.link.transaction(work)
+        return await self._audit.noted(successor.tenant, work, note)
 
     @guarded
     async def used(self, key_id: str) -> None:
         await self.link.keys.update_one({"_id": key_id}, {"$set": {"last_used_at": self.link.now()}})
+
+    async def _insert(self, key: ApiKey, session: Session) -> None:
+        if await self.link.keys.find_one({"_id": key.key_id}, {"_id": 1}, session=session):
+            raise Conflict("There is a key with this id.", code="key_exists")
+        await self.link.keys.insert_one(_document(key), session=session)
 
     async def _get(self, key_id: str, session: Session | None = None) -> ApiKey:
         found = await self.link.keys.find_one({"_id": key_id}, session=session)
         if found is None:
             raise NotFound.of("key", key_id)
         return _key_of(found)
-
-
-def _exists() -> Conflict:
-    return Conflict("There is a key with this id.", code="key_exists")
 
 
 def _document(key: ApiKey) -> Document:

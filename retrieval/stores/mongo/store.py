@@ -46,7 +46,7 @@ class MongoStore:
         self.assets = MongoAssets(link, self._files, self.audit, spool=spool)
         self.pages = MongoPages(link, self._files, self._indexes)
         self.jobs = MongoJobs(link, self.audit, max_attempts=max_attempts, new_id=ordered_id)
-        self.keys = MongoKeys(link)
+        self.keys = MongoKeys(link, self.audit)
 
     @classmethod
     async def open(

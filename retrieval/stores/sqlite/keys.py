@@ -8,7 +8,9 @@ from datetime import datetime
 
 from retrieval.errors import Conflict, NotFound
 from retrieval.keys import ApiKey, Role
+from retrieval.ports import Note
 from retrieval.stores.keys import require_lasting
+from retrieval.stores.sqlite.audit_rows import noted
 from retrieval.stores.sqlite.core import Core
 from retrieval.stores.sqlite.rows import stamp
 
@@ -22,8 +24,12 @@ class SqliteKeys:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def add(self, key: ApiKey) -> None:
-        await self._core.db.write(lambda connection: _add(connection, key))
+    async def add(self, key: ApiKey, *, note: Note[ApiKey] | None = None) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            _add(connection, key)
+            noted(connection, key.tenant, key, note)
+
+        await self._core.db.write(work)
 
     async def adopt(self, key: ApiKey) -> None:
         await self._core.db.write(lambda connection: connection.execute(_REPLACE, _row(key)))
@@ -44,17 +50,20 @@ class SqliteKeys:
             await self._core.db.read(lambda connection: connection.execute("SELECT 1 FROM keys").fetchone()) is not None
         )
 
-    async def revoke(self, key_id: str) -> ApiKey:
+    async def revoke(self, key_id: str, *, note: Note[ApiKey] | None = None) -> ApiKey:
         now = self._core.clock()
 
         def work(connection: sqlite3.Connection) -> ApiKey:
             change = "UPDATE keys SET revoked_at = ? WHERE key_id = ? AND revoked_at IS NULL"
-            connection.execute(change, (stamp(now), key_id))
-            return _get(connection, key_id)
+            changed = connection.execute(change, (stamp(now), key_id)).rowcount
+            key = _get(connection, key_id)
+            return noted(connection, key.tenant, key, note if changed else None)
 
         return await self._core.db.write(work)
 
-    async def rotate(self, key_id: str, successor: ApiKey, *, until: datetime) -> ApiKey:
+    async def rotate(
+        self, key_id: str, successor: ApiKey, *, until: datetime, note: Note[ApiKey] | None = None
+    ) -> ApiKey:
         now = self._core.clock()
 
         def work(connection: sqlite3.Connection) -> ApiKey:
@@ -63,7 +72,7 @@ class SqliteKeys:
             _add(connection, successor)
             ended = replace(old, expires_at=min(until, old.expires_at or until))
             connection.execute(_REPLACE, _row(ended))
-            return ended
+            return noted(connection, old.tenant, ended, note)
 
         return await self._core.db.write(work)
 
