@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 Upload = list[tuple[str, tuple[str, bytes]]]
 
-ROUNDS = {"sqlite": 20, "mongodb": 8}
+ROUNDS = {"sqlite": 12, "mongodb": 8}
 SEED = 20261124
 
 
