@@ -50,7 +50,7 @@ def attack(url: str, examples: int) -> tuple[int, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--examples", type=int, default=300, help="random requests for each operation")
+    parser.add_argument("--examples", type=int, default=400, help="random requests for each operation")
     parser.add_argument("--engine", choices=("sqlite", "mongodb"), default="sqlite")
     given = parser.parse_args()
     with ExitStack() as stack:

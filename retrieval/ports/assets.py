@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
-from retrieval.documents import Asset, Capture, DeletionReport, Lease
+from retrieval.capture import Capture
+from retrieval.documents import Asset, DeletionReport, Lease
 from retrieval.ports.shared import Note
 
 
