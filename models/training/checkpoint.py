@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.local.config import NetworkConfig, known
 from models.local.reading_network import ReadingNetwork
+from models.local.weights import READER
 
 PART_BYTES = 15_000_000
 
@@ -61,8 +62,11 @@ def network_of(folder: Path) -> NetworkConfig:
 
 
 def load_weights(folder: Path, reader: ReadingNetwork, *, strict: bool = True) -> None:
-    """The weights alone: to begin another schedule from them, or to use them. strict: the network has no others."""
-    weights = {name: tensor.float() for name, tensor in _load_parts(folder, "weights").items()}
+    """The weights alone: to begin another schedule from them, or to use them. folder: of a run, or of released
+    weights (they are stored as trained; only a loaded encoder turns them). strict: the network has no others."""
+    released = folder / READER
+    tensors = load_file(released) if released.is_file() else _load_parts(folder, "weights")
+    weights = {name: tensor.float() for name, tensor in tensors.items()}
     reader.load_state_dict(weights, strict=strict)
 
 

@@ -23,11 +23,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.local.config import LocalConfig, ScoreConfig
+from models.local.config import LocalConfig, NetworkConfig, ScoreConfig
 from models.local.network import Network
 from models.local.reading import Reader
 from models.local.scoring import FEWEST_TOKENS, USUAL_TOKENS
-from models.local.weights import write_weights
+from models.local.weights import CONFIG, write_weights
 from models.local.words import as_bytes
 from models.training import checkpoint
 from models.training.real_pages import KnownPage, known_pages
@@ -99,6 +99,14 @@ def reliability(pairs: Pairs, score: ScoreConfig, *, bins: int = 10) -> NDArray[
     return np.array(rows)
 
 
+def replaced_config(out: Path, *, version: str, network: NetworkConfig) -> LocalConfig:
+    """The configuration of the weights that are replaced, with what was fitted on other data than pages (photos, words
+    of like meaning); the defaults where there are none."""
+    path = out / CONFIG
+    before = LocalConfig.from_json(path) if path.is_file() else LocalConfig(version)
+    return dataclasses.replace(before, version=version, network=network)
+
+
 def main() -> None:
     """The command line; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -108,7 +116,7 @@ def main() -> None:
     parser.add_argument("--version", required=True, help="of the encoder: pages indexed with another are indexed anew")
     parser.add_argument("--out", type=Path, default=Path("models/local/weights"))
     given = parser.parse_args()
-    config = LocalConfig(version=given.version, network=checkpoint.network_of(given.run))
+    config = replaced_config(given.out, version=given.version, network=checkpoint.network_of(given.run))
     network = Network(config.network)
     checkpoint.load_weights(given.run, network, strict=False)
     visual = {name: tensor.float() for name, tensor in load_file(given.visual).items()}

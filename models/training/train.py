@@ -106,8 +106,8 @@ def train(
     start: Path | None = None,
     report: Callable[[str], None] = print,
 ) -> ReadingNetwork:
-    """One call of a run. seconds, most_steps: when it ends, at the latest. resume: a run to go on with; start: weights
-    to begin a new schedule from. Writes checkpoint and log below `out`."""
+    """One call of a run. seconds, most_steps: when it ends, at the latest. resume: a run to go on with; start: a run or
+    released weights to begin a new schedule from. Writes checkpoint and log below `out`."""
     group = Group()
     torch.manual_seed(settings.seed)
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -222,7 +222,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="end this call after so many steps")
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--resume", type=Path, help="go on with the run whose --out this was")
-    begin.add_argument("--start", type=Path, help="begin a new schedule from these weights")
+    begin.add_argument(
+        "--start",
+        type=Path,
+        help="begin a new schedule from the weights of this run, or of this folder of released weights",
+    )
     given = parser.parse_args()
     train(
         TrainSettings.from_json(given.config),

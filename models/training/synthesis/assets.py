@@ -63,6 +63,11 @@ class Assets:
                 upper=upper_table().to(device),
             )
 
+    def by_hand(self, face: Tensor) -> Tensor:
+        """Which faces are handwriting."""
+        first, end = self.groups["hand"]
+        return (face >= first) & (face < end)
+
     def sprite(self, face: Tensor, em: Tensor, sign: Tensor) -> tuple[Tensor, Tensor]:
         """(sprite number, stored em size) for signs drawn at `em` pixels: the nearest stored size above."""
         step = torch.bucketize(em * 0.95, self.sizes).clamp(max=len(self.sizes) - 1)

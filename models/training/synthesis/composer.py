@@ -12,10 +12,11 @@ from models.training.batch import Batch
 from models.training.synthesis.assets import Assets
 from models.training.synthesis.chance import Chance
 from models.training.synthesis.degrade import blurred, on_paper, scanned, wear, with_ground
-from models.training.synthesis.draw import draw
+from models.training.synthesis.draw import draw, draw_glyphs
+from models.training.synthesis.handwriting import Wobble, draw_wobble, with_pen
 from models.training.synthesis.labels import sign_labels, word_labels
 from models.training.synthesis.place import Glyphs, Words, place, place_marks
-from models.training.synthesis.scene import Rules, Runs, Scene, joined
+from models.training.synthesis.scene import Rules, Runs, Scene, joined, picked
 from models.training.synthesis.styles import compose
 from models.training.synthesis.warp import Warp, draw_warp
 from models.training.synthesis.words import draw_words
@@ -55,12 +56,27 @@ class Composer:
         scene = compose(self.assets, self.chance, count, self.height, self.width)
         runs = self.live_runs(scene)
         glyphs, words = self.typeset(scene, runs)
-        sprites = joined([glyphs, *(place_marks(marks) for marks in scene.marks)])
+        typed = picked(glyphs, ~glyphs.hand)
+        sprites = joined([typed, *(place_marks(marks) for marks in scene.marks)])
         ink, ground = draw(self.assets, sprites, Rules.of(torch.cat(scene.rules)), count, self.height, self.width)
+        ink, wobble = self.write(ink, runs, picked(glyphs, glyphs.hand))
         straight = self.chance.share(count, CLEAN)
         warp = draw_warp(self.chance, count, self.height, self.width, straight=straight)
         image = self.photograph(ink, ground, scene.paper, warp, straight, self.strength(runs, count))
-        return self.label(image, glyphs, words, warp)
+        return self.label(image, glyphs, words, warp, wobble)
+
+    def write(self, ink: Tensor, runs: Runs, glyphs: Glyphs) -> tuple[Tensor, Wobble]:
+        """Puts what is written with a pen on the ink [pages, height, width] of the print."""
+        count = ink.shape[0]
+        kind = torch.float16 if self.device.type == "cuda" else torch.float32
+        by_hand = self.assets.by_hand(runs.face)
+        sizes = torch.zeros(count, device=self.device).index_add_(0, runs.page, runs.em * by_hand)
+        lines = torch.zeros(count, device=self.device).index_add_(0, runs.page, by_hand.float())
+        wobble = draw_wobble(self.chance, sizes / lines.clamp(min=1), self.height, self.width)
+        pen = torch.zeros(ink.numel(), device=self.device)
+        draw_glyphs(pen, self.assets, glyphs, self.height, self.width)
+        pen = wobble.bend(pen.clamp_(max=1).view_as(ink))
+        return (ink + with_pen(pen.to(kind), self.chance)).clamp(max=1), wobble
 
     def live_runs(self, scene: Scene) -> Runs:
         """The runs that hold words."""
@@ -101,11 +117,13 @@ class Composer:
         image[straight:] = warp.part(straight).bend(image[straight:])
         return scanned(image[:, 0].to(kind), chance, straight, strength).float()[:, None]
 
-    def label(self, image: Tensor, glyphs: Glyphs, words: Words, warp: Warp) -> Batch:
+    def label(self, image: Tensor, glyphs: Glyphs, words: Words, warp: Warp, wobble: Wobble) -> Batch:
         """The batch of the finished images."""
         page = torch.cat([glyphs.page, words.page, words.page])
         x = torch.cat([glyphs.centre_x, words.x, words.end_x])
         y = torch.cat([glyphs.centre_y, words.y, words.end_y])
+        hand = torch.cat([glyphs.hand, words.hand, words.hand])
+        x, y = wobble.move(page, x, y, hand)
         parts = [len(glyphs.page), len(words.page), len(words.page)]
         moved = warp.move(page, x, y)
         centre, start, end = zip(moved[0].split(parts), moved[1].split(parts), strict=True)

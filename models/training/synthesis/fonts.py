@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from models.training.synthesis.signs import PRINTED
+from models.training.synthesis.strokes import Hand
 
 SIZES = (8, 12, 17, 24, 36)
 """Em sizes in pixels at which signs are stored; a sign is drawn from the nearest larger one."""
@@ -25,6 +26,7 @@ SHADES = 17
 
 HAND = (
     "augie", "amicilogo", "auriocus", "janaskriv", "lukassvatba", "callig15", "frcr10", "frcbx10", "frcf10",
+    "frcsl10", "frcc10",
     "miama", "tap.", "z003", "bajaderka", "becausewe", "dancingscript", "havana", "kaushan", "chilanka", "breip",
     "domestic_manners", "el_abogado", "junkyard", "penguinattack", "ecolier-court", "femkeklaver", "dkg.", "dkgit",
     "humor", "kiloji.", "kiloji_p", "kleeone", "kristi", "abecedario.", "delphine", "stevehand", "purisa",
@@ -82,7 +84,7 @@ def usable(path: Path) -> bool:
         looks = [drawing(font, sign) for sign in PROBE]
     except (OSError, ValueError):
         return False
-    if any(not look for look in looks):
+    if any(not look for look, sign in zip(looks, PROBE, strict=True) if sign != "$"):
         return False
     return len(set(looks)) >= len(PROBE) - 3 and 8 < font.getlength("0") < 44
 
@@ -153,12 +155,14 @@ def drawn_signs(font: ImageFont.FreeTypeFont) -> list[str]:
     return signs
 
 
-def build_atlas(faces: list[Face], extra: list[NDArray[np.uint8]]) -> dict[str, NDArray[np.generic]]:
-    """Arrays of the atlas file. Sign c of face f at size s is sprite (f * len(SIZES) + s) * len(PRINTED) + c;
-    `extra` (scribbles, seals, marks) follow. advance: [faces, signs] and cap (height of H): [faces], in em."""
+def build_atlas(faces: list[Face], extra: list[NDArray[np.uint8]], hands: list[Hand]) -> dict[str, NDArray[np.generic]]:
+    """Arrays of the atlas file. Sign c of face f at size s is sprite (f * len(SIZES) + s) * len(PRINTED) + c; the
+    hands are the last faces of the group `hand`; `extra` (scribbles, seals, marks) follow. advance: [faces, signs] and
+    cap (height of H): [faces], in em."""
     sprites = Sprites([], [], [], [])
-    advance = np.zeros((len(faces), len(PRINTED)), np.float32)
-    cap = np.zeros(len(faces), np.float32)
+    every = len(faces) + len(hands)
+    advance = np.zeros((every, len(PRINTED)), np.float32)
+    cap = np.zeros(every, np.float32)
     for number, face in enumerate(faces):
         large = ImageFont.truetype(face.path, 200)
         signs = drawn_signs(large)
@@ -168,6 +172,12 @@ def build_atlas(faces: list[Face], extra: list[NDArray[np.uint8]]) -> dict[str, 
             font = ImageFont.truetype(face.path, size * OVERSAMPLE)
             for sign in signs:
                 sprites.add(*sprite(font, sign))
+    for number, hand in enumerate(hands, len(faces)):
+        advance[number] = [hand.letters[sign].advance for sign in PRINTED]
+        cap[number] = hand.cap
+        for size in SIZES:
+            for sign in PRINTED:
+                sprites.add(*hand.sprite(sign, size))
     for image in extra:
         sprites.add(image, 0, 0)
     groups = [face.group for face in faces]
@@ -179,6 +189,6 @@ def build_atlas(faces: list[Face], extra: list[NDArray[np.uint8]]) -> dict[str, 
         "advance": advance,
         "cap": cap,
         "sizes": np.array(SIZES, np.int16),
-        "group_start": np.array([groups.index(g) for g in range(len(GROUPS))] + [len(faces)], np.int32),
+        "group_start": np.array([groups.index(g) for g in range(len(GROUPS))] + [every], np.int32),
         "extra": np.array(len(extra), np.int32),
     }

@@ -22,7 +22,7 @@ FLAT = 0.06
 class Glyphs:
     """Sprites to draw [n]. page, sprite: int64. x, y: pen in px. scale_x, scale_y: page px of a stored px. slant,
     angle, ink, weight, dots as in Runs. centre_x, centre_y, label: where the sign is labelled and as what. known:
-    False where the label is to be unknown."""
+    False where the label is to be unknown. hand: bool, written with a pen."""
 
     page: Tensor
     sprite: Tensor
@@ -39,11 +39,12 @@ class Glyphs:
     centre_y: Tensor
     label: Tensor
     known: Tensor
+    hand: Tensor
 
 
 @dataclass(slots=True)
 class Words:
-    """Words [n]: page, centre of the first sign, end of the last, canonical bytes."""
+    """Words [n]: page, centre of the first sign, end of the last, canonical bytes, whether a pen wrote them."""
 
     page: Tensor
     x: Tensor
@@ -51,6 +52,7 @@ class Words:
     end_x: Tensor
     end_y: Tensor
     text: Tensor
+    hand: Tensor
 
 
 def place(assets: Assets, chance: Chance, runs: Runs, words: Tensor, zones: Tensor | None) -> tuple[Glyphs, Words]:
@@ -123,6 +125,7 @@ def placed_glyphs(
         centre_y=y + across * sin - middle * cos,
         label=assets.classes[byte],
         known=own.angle.abs() < FLAT,
+        hand=assets.by_hand(own.face),
     )
 
 
@@ -138,7 +141,15 @@ def placed_words(
     x, y = own.x + middle * sin, own.y - middle * cos
     head = start[line, word] + first[line, word] * 0.5
     tail = start[line, word] + width[line, word]
-    return Words(own.page, x + head * cos, y + head * sin, x + tail * cos, y + tail * sin, squeeze(text[line, word]))
+    return Words(
+        page=own.page,
+        x=x + head * cos,
+        y=y + head * sin,
+        end_x=x + tail * cos,
+        end_y=y + tail * sin,
+        text=squeeze(text[line, word]),
+        hand=assets.by_hand(own.face),
+    )
 
 
 def clear_of(zones: Tensor, runs: Runs, start: Tensor, width: Tensor) -> Tensor:
@@ -170,4 +181,5 @@ def place_marks(marks: Marks) -> Glyphs:
         centre_y=zero,
         label=none,
         known=none > 0,
+        hand=none > 0,
     )

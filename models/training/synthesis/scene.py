@@ -142,6 +142,11 @@ class Scene:
         self.rules.append(table_of(shape, x0.device, page[:, None], x0, y0, x1, y1, drawn, dash, shade))
 
 
+def picked(part: T, which: Tensor) -> T:
+    """The rows of a record that the bool tensor names."""
+    return type(part)(**{f.name: getattr(part, f.name)[which] for f in fields(part)})
+
+
 def joined(parts: Sequence[T]) -> T:
     """One record of several: every field end to end."""
     kind = type(parts[0])

@@ -86,9 +86,9 @@ def draw_warp(chance: Chance, count: int, height: int, width: int, *, straight: 
     bent = torch.arange(count, device=chance.device) >= straight
     turn = torch.where(bent & chance.flag(0.75, count), chance.normal(0.9 * math.pi / 180, count), 0.0)
     shear = torch.where(bent & chance.flag(0.35, count), chance.normal(0.02, count), 0.0)
-    photo = bent & chance.flag(0.2, count)
-    tilt_x = torch.where(photo, chance.normal(0.12 / width, count), 0.0)
-    tilt_y = torch.where(photo, chance.normal(0.12 / height, count), 0.0)
+    photo = bent & chance.flag(0.28, count)
+    tilt_x = torch.where(photo, chance.normal(0.16 / width, count), 0.0)
+    tilt_y = torch.where(photo, chance.normal(0.16 / height, count), 0.0)
     zoom_x = torch.where(bent, chance.uniform(0.95, 1.07, count), 1.0)
     zoom_y = torch.where(bent, chance.uniform(0.95, 1.07, count), 1.0)
     zero = torch.zeros(count, device=chance.device)

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.local.config import LocalConfig
+from models.local.network import Network
 from models.local.reading_network import ReadingNetwork
+from models.local.weights import write_weights
 from models.training import checkpoint
 from models.training.checkpoint import PART_BYTES, Clock
 from tests.models.training.tiny import TINY
@@ -55,3 +58,12 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     other = ReadingNetwork(type(TINY)(stem_dim=32, cell_dim=64, cell_layers="r", chunk_dim=64, text_dim=64))
     with pytest.raises(RuntimeError):
         checkpoint.load_weights(tmp_path, other)
+
+
+def test_a_new_schedule_begins_from_released_weights(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    network, reader = Network(TINY), ReadingNetwork(TINY)
+    write_weights(tmp_path, LocalConfig("1", network=TINY), network)
+    checkpoint.load_weights(tmp_path, reader)
+    for name, parameter in reader.named_parameters():
+        torch.testing.assert_close(parameter, network.get_parameter(name), rtol=1e-3, atol=1e-6)

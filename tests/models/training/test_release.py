@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
-from models.local.config import ScoreConfig
-from models.training.release import Pairs, fitted, reliability
+from models.local.config import LocalConfig, NetworkConfig, ScoreConfig
+from models.local.weights import CONFIG
+from models.training.release import Pairs, fitted, reliability, replaced_config
 
 
 def drawn_pairs(slope: float, bias: float, length: float, count: int = 60_000) -> Pairs:
@@ -26,3 +29,12 @@ def test_reliability_compares_what_was_said_with_what_is_true() -> None:
     rows = reliability(pairs, ScoreConfig(slope=20.0, bias=-9.0, length=0.7))
     assert rows[:, 2].sum() == len(pairs.present)
     assert abs(rows[:, 0] - rows[:, 1]).max() < 0.05
+
+
+def test_new_weights_keep_what_was_fitted_on_photos(tmp_path: Path) -> None:
+    first = replaced_config(tmp_path, version="1", network=NetworkConfig())
+    assert first == LocalConfig("1")
+    before = LocalConfig("1", score=ScoreConfig(picture_slope=11.5, near=0.5))
+    (tmp_path / CONFIG).write_text(before.to_json(), encoding="utf-8")
+    after = replaced_config(tmp_path, version="2", network=NetworkConfig(token_dim=32))
+    assert (after.version, after.network.token_dim, after.score) == ("2", 32, before.score)

@@ -28,7 +28,7 @@ def keep_free(scene: Scene, printer: Printer, x0: Tensor, y0: Tensor, x1: Tensor
 
 def extras(printer: Printer, scene: Scene) -> None:
     """All of them, each on its own share of the pages."""
-    for addition, share in ((notes, 0.14), (margin, 0.5), (stamp, 0.12), (logo, 0.22), (photo, 0.07), (stray, 0.22)):
+    for addition, share in ((notes, 0.2), (margin, 0.5), (stamp, 0.12), (logo, 0.22), (photo, 0.07), (stray, 0.22)):
         part = some(printer, share)
         if part is not None:
             addition(part, scene)

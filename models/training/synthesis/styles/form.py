@@ -80,13 +80,13 @@ def form(printer: Printer, scene: Scene) -> None:
 
 
 def filled(printer: Printer, em: Tensor) -> Look:
-    """How the values are written: by hand on a fifth of the pages, else by machine."""
+    """How the values are written: by hand on two fifths of the pages, else by machine."""
     chance, n = printer.chance, printer.pages
     typed = printer.look(em, text=0.3, mono=0.62, pixel=0.08, needle=0.12)
     worn = chance.flag(0.5, n, 1)
     typed.jitter = torch.where(worn, chance.uniform(0.005, 0.03, n, 1), typed.jitter)
     typed.uneven = torch.where(worn, chance.uniform(0.1, 0.7, n, 1), typed.uneven)
-    return chosen(chance.flag(0.22, n, 1), printer.hand(em), typed)
+    return chosen(chance.flag(0.4, n, 1), printer.hand(em), typed)
 
 
 def title(printer: Printer, scene: Scene) -> Tensor:

@@ -78,14 +78,17 @@ class Printer:
         return Look(
             face=self.faces(n, 1, text=0.0, mono=0.0),
             em=em * chance.uniform(1.0, 1.5, n, 1),
-            stretch=chance.uniform(0.75, 1.3, n, 1),
-            tracking=chance.uniform(-0.04, 0.06, n, 1),
+            stretch=chance.uniform(0.7, 1.3, n, 1),
+            # some write one letter a box
+            tracking=torch.where(
+                chance.flag(0.1, n, 1), chance.uniform(0.15, 0.6, n, 1), chance.uniform(-0.07, 0.05, n, 1)
+            ),
             gap=chance.uniform(0.3, 0.9, n, 1),
-            slant=chance.uniform(-0.15, 0.45, n, 1),
-            jitter=chance.uniform(0.01, 0.07, n, 1),
-            ink=chance.uniform(0.5, 1.2, n, 1),
-            uneven=chance.uniform(0.0, 0.45, n, 1),
-            weight=chance.skewed(0.45, 1.6, n, 1),
+            slant=chance.uniform(-0.2, 0.45, n, 1),
+            jitter=chance.uniform(0.01, 0.09, n, 1),
+            ink=chance.uniform(0.7, 1.2, n, 1),
+            uneven=chance.uniform(0.0, 0.3, n, 1),
+            weight=chance.skewed(0.45, 1.4, n, 1),
             dots=torch.zeros(n, 1, device=chance.device),
         )
 

@@ -13,8 +13,9 @@ from models.training.batch import UNKNOWN, Batch
 from models.training.synthesis import Composer
 from models.training.synthesis.chance import Chance
 from models.training.synthesis.draw import draw
+from models.training.synthesis.handwriting import Wobble, draw_wobble
 from models.training.synthesis.place import place
-from models.training.synthesis.scene import Rules, Runs, Scene
+from models.training.synthesis.scene import Rules, Runs, Scene, picked
 from models.training.synthesis.signs import CANONICAL, pack
 from models.training.synthesis.styles import compose
 from models.training.synthesis.styles.look import Printer
@@ -30,6 +31,10 @@ def composer(assets_folder: Path) -> Composer:
 
 def flat(count: int, height: int = HEIGHT, width: int = WIDTH) -> Warp:
     return draw_warp(Chance(torch.device("cpu")), count, height, width, straight=count)
+
+
+def still(count: int, height: int = HEIGHT, width: int = WIDTH) -> Wobble:
+    return draw_wobble(Chance(torch.device("cpu")), torch.zeros(count), height, width)
 
 
 def line(
@@ -56,7 +61,7 @@ def printed(
     nowhere = torch.zeros(1, 1)
     scene.add_rules(torch.zeros(1, dtype=torch.int64), nowhere, nowhere, nowhere, nowhere, nowhere > 0)
     ink, _ = draw(composer.assets, glyphs, Rules.of(scene.rules[0]), 1, HEIGHT, WIDTH)
-    return ink[0], composer.label(1 - ink[:, None], glyphs, found, flat(1))
+    return ink[0], composer.label(1 - ink[:, None], glyphs, found, flat(1), still(1))
 
 
 def read(batch: Batch, row: int) -> str:
@@ -122,6 +127,25 @@ def test_points_go_where_the_picture_goes(composer: Composer):
     assert torch.equal(moved_x[:4], x[:4])
 
 
+def test_writing_goes_where_its_labels_go():
+    """A spot on a page that a hand wobbles is found where `move` says; print stays."""
+    torch.manual_seed(6)
+    wobble = draw_wobble(Chance(torch.device("cpu")), torch.full((24,), 40.0), HEIGHT, WIDTH)
+    ink = torch.zeros(24, HEIGHT, WIDTH)
+    ink[:, 61:66, 101:106] = 1
+    bent = wobble.bend(ink)
+    mass = bent.sum((1, 2))
+    found_x = (bent.sum(1) * (torch.arange(WIDTH) + 0.5)).sum(1) / mass
+    found_y = (bent.sum(2) * (torch.arange(HEIGHT) + 0.5)).sum(1) / mass
+    x, y = torch.full((24,), 103.5), torch.full((24,), 63.5)
+    moved_x, moved_y = wobble.move(torch.arange(24), x, y, torch.arange(24) < 20)
+    assert (found_x - x).abs().max() > 3
+    error = ((moved_x - found_x) ** 2 + (moved_y - found_y) ** 2)[:20].sqrt()
+    assert error.mean() < 1.0
+    assert error.max() < 3
+    assert torch.equal(moved_x[20:], x[20:])
+
+
 def test_composed_pages_hold_ink_under_every_label(assets_folder: Path):
     """All styles together, before wear: words and signs are where the labels say."""
     torch.manual_seed(4)
@@ -130,8 +154,11 @@ def test_composed_pages_hold_ink_under_every_label(assets_folder: Path):
     scene = compose(composer.assets, composer.chance, count, height, width)
     glyphs, words = composer.typeset(scene, composer.live_runs(scene))
     nothing = Rules.of(torch.zeros(1, 8))
-    ink, _ = draw(composer.assets, glyphs, nothing, count, height, width)
-    batch = composer.label(1 - ink[:, None], glyphs, words, flat(count, height, width))
+    typed, by_hand = picked(glyphs, ~glyphs.hand), picked(glyphs, glyphs.hand)
+    assert 0 < len(by_hand.page) < len(typed.page)
+    ink, _ = draw(composer.assets, typed, nothing, count, height, width)
+    ink, wobble = composer.write(ink, composer.live_runs(scene), by_hand)
+    batch = composer.label(1 - ink[:, None], glyphs, words, flat(count, height, width), wobble)
     cells = torch.nn.functional.max_pool2d(ink[:, None], (16, 8)).flatten(1)
     assert (cells[batch.word_page, batch.word_cell] > 0.1).float().mean() > 0.97
     slots = torch.nn.functional.max_pool2d(ink[:, None], (16, 12), stride=(16, 4), padding=(0, 4))
