@@ -129,6 +129,10 @@ _CHANGES = {"change": "change", "strength": "strength", "queries": "photos", "fo
 _FAULTS = {"fault": "fault", "engine": "engine", "rounds": "rounds", "accepted": "uploads accepted", "pages": "pages",
            "lost": "lost", "doubled": "doubled", "wrong_answers": "wrong", "recovery_median_s": "recovery s, median",
            "recovery_max_s": "most"}  # fmt: skip
+_FUZZ = {"target": "target", "seconds": "seconds", "inputs": "inputs tried", "edges": "edges of code reached",
+         "inputs_kept": "inputs kept", "peak_mib": "peak MiB", "broken": "promises broken"}  # fmt: skip
+_AUDIT = {"record": "record", "meanwhile": "meanwhile", "searches": "searches", "p50_ms": "p50 ms",
+          "p95_ms": "p95 ms"}  # fmt: skip
 _LOAD = {"engine": "engine", "searches": "searches", "searches_busy": "503", "searches_other": "other",
          "idle_p95_ms": "p95 ms, one person", "p50_ms": "p50 ms", "p95_ms": "p95 ms", "p99_ms": "p99 ms",
          "uploads": "uploads", "uploads_busy": "503", "uploads_other": "other",
@@ -146,6 +150,8 @@ TABLES: Mapping[str, tuple[str, Callable[[Sequence[CsvRow]], list[list[str]]]]] 
     "candidates": ("candidates.csv", columns(_CANDIDATES)),
     "ingest": ("ingest.csv", columns(_INGEST)),
     "answers-meanwhile": ("ingest.csv", columns(_ANSWERS)),
+    "audit": ("audit.csv", columns(_AUDIT)),
+    "fuzz": ("fuzz.csv", columns(_FUZZ)),
     "faults": ("faults.csv", columns(_FAULTS)),
     "load": ("load.csv", columns(_LOAD)),
     "load-memory": ("load.csv", columns(_LOAD_MEMORY)),

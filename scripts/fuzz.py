@@ -3,24 +3,35 @@
     python scripts/fuzz.py [--seconds N] [TARGET...]
 
 Each target runs in a process of its own, from the seeds in tests/fuzz/seeds. An input that breaks a promise is left as
-crash-* in the present folder, and the exit status is 1: mend the fault and keep the input as a seed. Wants atheris
-(`pip install -e '.[attack]'`).
+crash-* in the present folder, and the exit status is 1: mend the fault and keep the input as a seed. Writes
+docs/benchmarks/fuzz.csv; rows of other targets stay in it. Wants atheris (`pip install -e '.[attack]'`).
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts.bench import record
 
 INPUT_BYTES = 8192
+TARGET = record.BENCHMARKS / "fuzz.csv"
+# What libFuzzer says, and the column it goes to.
+FIGURES = {
+    "number_of_executed_units": "inputs",
+    "average_exec_per_sec": "inputs_per_s",
+    "cov:": "edges",
+    "new_units_added": "inputs_kept",
+    "peak_rss_mb": "peak_mib",
+}
 
 
 def run_target(name: str, seconds: int) -> None:
@@ -46,14 +57,34 @@ def main() -> None:
     if given.here:
         run_target(given.targets[0], given.seconds)
         return
-    failed: list[str] = []
-    for name in given.targets:
-        share = max(1, given.seconds // len(given.targets))
-        print(f"{name}: {share} s", flush=True)
-        done = subprocess.run([sys.executable, __file__, "--here", "--seconds", str(share), name], check=False)
-        failed += [name] if done.returncode else []
-    if failed:
+    share = max(1, given.seconds // len(given.targets))
+    stamp = record.stamp(["atheris", "python-multipart", "puremagic"])
+    rows = [{**watched(name, share), **stamp} for name in given.targets]
+    record.replace_rows(TARGET, rows, key="target")
+    record.show(rows)
+    if failed := [str(row["target"]) for row in rows if row["broken"]]:
         raise SystemExit(f"a promise was broken: {', '.join(failed)}")
+
+
+def watched(name: str, seconds: int) -> dict[str, object]:
+    """Runs the target in a process of its own and passes on what it says; its row."""
+    print(f"{name}: {seconds} s", flush=True)
+    command = [sys.executable, __file__, "--here", "--seconds", str(seconds), name]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+        assert process.stderr is not None
+        said: list[str] = []
+        for line in process.stderr:
+            print(line, end="", file=sys.stderr)
+            said.append(line)
+    last = {
+        figure: found[-1] if (found := re.findall(rf"{figure}\D+(\d+)", "".join(said))) else "" for figure in FIGURES
+    }
+    return {
+        "target": name,
+        "seconds": seconds,
+        **{column: last[figure] for figure, column in FIGURES.items()},
+        "broken": int(process.returncode != 0),
+    }
 
 
 if __name__ == "__main__":
