@@ -58,10 +58,14 @@ class TrainSettings:
     @classmethod
     def from_json(cls, path: Path) -> TrainSettings:
         """Raises ValueError for a field that does not exist."""
-        raw: dict[str, Any] = known(cls, json.loads(path.read_text(encoding="utf-8")))
+        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> TrainSettings:
+        """As `from_json`, of its content."""
         return cls(
             **{
-                **raw,
+                **known(cls, raw),
                 "network": NetworkConfig(**known(NetworkConfig, raw.get("network", {}))),
                 "weights": LossWeights(**known(LossWeights, raw.get("weights", {}))),
                 "stages": tuple(_stage(stage) for stage in raw.get("stages", [{}])),

@@ -1,0 +1,142 @@
+"""What a trained variant can do: words and numbers found, and a code found on ever longer pages."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from models.local.config import WORD_BYTES
+from models.local.reading_network import ReadingNetwork
+from models.training.batch import Batch
+from models.training.study.pool import Pool
+from models.training.synthesis import hard_negatives
+
+CODE_SIGNS = 5
+"""A code has a digit and at least so many signs."""
+MOST_QUERIES = 1500
+AT_ONCE = 32
+
+Words = list[list[bytes]]
+
+
+def held_out(pool: Pool) -> tuple[Tensor, Words]:
+    """Pages [n, 1, height, width] and the words of each."""
+    images: list[Tensor] = []
+    words: Words = []
+    for packed in pool.held_out:
+        batch = Batch.unpacked(packed, pool.device)
+        here: Words = [[] for _ in range(len(batch.image))]
+        for page, letters in zip(batch.word_page.tolist(), batch.word_bytes.cpu(), strict=True):
+            here[page].append(bytes(letters.tolist()))
+        images.append(batch.image)
+        words += here
+    return torch.cat(images), words
+
+
+def half(device: torch.device) -> torch.autocast:
+    """bf16 on a GPU, as in training; products of finished vectors stay outside."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def encoded(reader: ReadingNetwork, images: Tensor) -> list[Tensor]:
+    """Tokens [chunks, token_dim] of each page, as it is read in use."""
+    pages: list[Tensor] = []
+    with half(images.device):
+        for part in images.split(AT_ONCE):
+            tokens, chunks, _ = reader.page.read(part)
+            pages += [row[mask] for row, mask in zip(tokens, chunks.mask, strict=True)]
+    return pages
+
+
+def best_of(typed: Tensor, pages: Sequence[Tensor]) -> Tensor:
+    """Best cosine of each typed word on each page [words, pages]; -1 on a page without a token."""
+    rows = [(typed @ page.T).amax(1) if len(page) else typed.new_full((len(typed),), -1.0) for page in pages]
+    return torch.stack(rows, 1)
+
+
+def unique_words(words: Words) -> dict[bytes, int]:
+    """Words that stand on one page only, and which."""
+    pages: dict[bytes, set[int]] = defaultdict(set)
+    for number, held in enumerate(words):
+        for word in held:
+            pages[word].add(number)
+    return {word: min(where) for word, where in pages.items() if len(where) == 1}
+
+
+def is_number(word: bytes) -> bool:
+    """Whether a digit is in it."""
+    return any(48 <= sign < 58 for sign in word)
+
+
+def letters_of(words: Sequence[bytes], device: torch.device) -> Tensor:
+    """uint8 [n, 24]."""
+    return torch.tensor([list(word) for word in words], dtype=torch.uint8, device=device).view(-1, WORD_BYTES)
+
+
+def typed_tokens(reader: ReadingNetwork, letters: Tensor) -> Tensor:
+    """fp32 unit vectors of typed words."""
+    with half(letters.device):
+        return reader.text.tokens(reader.text.features(letters))
+
+
+@torch.no_grad()
+def word_recall(reader: ReadingNetwork, images: Tensor, words: Words) -> dict[str, float]:
+    """Words that stand on one of the held-out pages: share whose page comes first, of plain words and of those with
+    digits. exact: share that their page answers better to than to the same word with an edit or two."""
+    unique = unique_words(words)
+    asked = sorted(unique)[:: max(1, len(unique) // MOST_QUERIES)]
+    right = torch.tensor([unique[word] for word in asked], device=images.device)
+    letters = letters_of(asked, images.device)
+    torch.manual_seed(0)
+    pages = encoded(reader, images)
+    best = best_of(typed_tokens(reader, letters), pages)
+    edited = best_of(typed_tokens(reader, hard_negatives(letters)), pages)
+    row = torch.arange(len(asked), device=images.device)
+    first = (best.argmax(1) == right).float()
+    exact = (best[row, right] > edited[row, right]).float()
+    numbers = torch.tensor([is_number(word) for word in asked], device=images.device)
+    return {
+        "words": first[~numbers].mean().item(),
+        "numbers": first[numbers].mean().item(),
+        "exact": exact.mean().item(),
+        "tokens": sum(map(len, pages)) / len(pages),
+    }
+
+
+@torch.no_grad()
+def needle_recall(
+    reader: ReadingNetwork, images: Tensor, words: Words, *, length: int, candidates: int
+) -> dict[str, float]:
+    """Codes on crowded pages, each `length` held-out pages laid below each other: share found first among
+    `candidates` such pages, by one vector a word; and `pooled`, with the mean of its vectors for the whole page, which
+    is a state of fixed size. The codes are those of the first held-out page of each long one, wherever it lies."""
+    device = images.device
+    draw = torch.Generator().manual_seed(length)
+    count = len(images)
+    step_to = count // candidates
+    pages: list[Tensor] = []
+    held: Words = []
+    codes: dict[bytes, int] = {}
+    often = Counter(word for page in words[:count] for word in set(page))
+    for number in range(candidates):
+        parts = [(number * step_to + step) % count for step in range(length)]
+        place = torch.randperm(length, generator=draw).tolist()
+        laid = [parts[step] for step in place]
+        pages += encoded(reader, torch.cat([images[part] for part in laid], 1)[None])
+        held.append([word for part in laid for word in words[part]])
+        for word in words[parts[0]]:
+            if is_number(word) and len(word.rstrip(b"\0")) >= CODE_SIGNS and often[word] == 1:
+                codes[word] = number
+    owners = Counter(word for page in held for word in set(page))
+    asked = [word for word in sorted(codes) if owners[word] == 1]
+    right = torch.tensor([codes[word] for word in asked], device=device)
+    typed = typed_tokens(reader, letters_of(asked, device))
+    found = (best_of(typed, pages).argmax(1) == right).float().mean().item()
+    means = torch.stack([F.normalize(page.mean(0), dim=-1) if len(page) else typed.new_zeros(typed.shape[1])
+                         for page in pages])  # fmt: skip
+    pooled = ((typed @ means.T).argmax(1) == right).float().mean().item()
+    return {f"needle_{length}": found, f"pooled_{length}": pooled}
