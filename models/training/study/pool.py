@@ -25,6 +25,10 @@ def compose_share(settings: StudySettings, assets: Path, folder: Path, device: s
         stage = settings.run.stage_of(number) if number < settings.pool else 0
         batches[number] = makers[stage]().packed()
     torch.save(batches, folder / COMPOSED.format(worker))
+    if target.type == "cuda":
+        # The same process trains later, beside others.
+        del makers
+        torch.cuda.empty_cache()
 
 
 class Pool:

@@ -160,6 +160,8 @@ def weights_of(folder: Path, variant: Variant) -> Path:
 def one(name: str, seed: int, settings: StudySettings, folder: Path, real: Path, device: str) -> Row:
     """A variant in a process of its own."""
     torch.set_num_threads(1)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
     variant = next(variant for variant in VARIANTS if variant.name == name)
     if device not in _here:
         _here[device] = (Pool(settings, folder, device), Validation(real, device=device, limit=settings.real_pages))
