@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from triton import knobs
 
+
+def _take_the_newer_assembler() -> None:
+    """Triton's wheels carry an assembler for Hopper and older GPUs and one for Blackwell, which serves all of them.
+
+    Where that one is newer it assembles for every GPU: ptxas 12.8.93 of Triton 3.6 makes wrong code of gradients of the
+    scan, up to an access outside shared memory; 12.9.86 beside it makes right code. A path that is set already stays.
+    """
+    if _version(knobs.nvidia.ptxas_blackwell) > _version(knobs.nvidia.ptxas):
+        os.environ.setdefault("TRITON_PTXAS_PATH", knobs.nvidia.ptxas_blackwell.path)
+
+
+@cache
+def assembler_is_sound() -> bool:
+    """Whether the assembler in use is newer than the one that makes wrong code."""
+    return _version(knobs.nvidia.ptxas) > (12, 8)
+
+
+def _version(tool: knobs.NvidiaTool) -> tuple[int, ...]:
+    return tuple(int(part) for part in tool.version.split("."))
+
+
+if torch.cuda.is_available():
+    _take_the_newer_assembler()
 LIBRARY = torch.library.Library("claimsight", "FRAGMENT")
 
 

@@ -27,9 +27,9 @@ class Config(NamedTuple):
 # (width up to, gated) -> sizes, for an H200.
 CONFIGS = {
     (512, False): Config(8, 4, 4, 4, 528),
-    (512, True): Config(2, 2, 1, 1, 1584),
+    (512, True): Config(8, 4, 1, 1, 1584),
     (1024, False): Config(4, 4, 2, 4, 528),
-    (1024, True): Config(2, 4, 2, 4, 396),
+    (1024, True): Config(1, 1, 2, 4, 396),
     (4096, False): Config(1, 4, 1, 8, 528),
     (4096, True): Config(1, 4, 1, 8, 528),
 }
@@ -44,12 +44,9 @@ def forward_kernel(
     r = tl.arange(0, ROWS)
     w = tl.arange(0, PADDED)
     real = (start + r < rows)[:, None] & (w < WIDTH)[None, :]
-    # Rows are read once: they need not push other things out of the cache.
-    u = tl.load(x + start * x_row + r[:, None] * x_row + w[None, :], mask=real, other=0.0,
-                eviction_policy="evict_first").to(tl.float32)  # fmt: skip
+    u = tl.load(x + start * x_row + r[:, None] * x_row + w[None, :], mask=real, other=0.0).to(tl.float32)
     if GATED:
-        z = tl.load(gate + start * gate_row + r[:, None] * gate_row + w[None, :], mask=real, other=0.0,
-                    eviction_policy="evict_first").to(tl.float32)  # fmt: skip
+        z = tl.load(gate + start * gate_row + r[:, None] * gate_row + w[None, :], mask=real, other=0.0).to(tl.float32)
         u = u * z * tl.sigmoid(z)
     scale = tl.rsqrt(tl.sum(u * u, 1) / WIDTH + eps)
     factor = tl.load(weight + w, mask=w < WIDTH, other=0.0).to(tl.float32)

@@ -10,7 +10,21 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from kernels.ssd.forward import FROM, KEY_B, KEY_F, LEAST, REACH, STEP_B, STEP_F, STRIDES, SUM_B, SUM_F, VECTORS, place
+from kernels.ssd.vectors import (
+    FROM,
+    KEY_B,
+    KEY_F,
+    LEAST,
+    REACH,
+    STEP_B,
+    STEP_F,
+    STRIDES,
+    SUM_B,
+    SUM_F,
+    VECTORS,
+    place,
+    shown_rows,
+)
 
 WORK = tl.constexpr(7)
 """Rows of fp32 [Q] that a chunk and head hand to the last kernel."""
@@ -20,86 +34,6 @@ CHANGE_F, CHANGE_B, ASKED_F, ASKED_B = tl.constexpr(2), tl.constexpr(3), tl.cons
 """Gradient of a sum of log decays, from what reads the token and from what the token reads."""
 OWN = tl.constexpr(6)
 """dy . x, the gradient of the skip."""
-
-
-@triton.jit
-def shown_rows(keep, start, row, real, MASKED: tl.constexpr):
-    """Rows whose output was not set to 0, so that its gradient counts."""
-    if MASKED:
-        return real & (tl.load(keep + start + row, mask=real, other=0) != 0)
-    return real
-
-
-@triton.jit(do_not_specialize=["chunks", "heads", "time", *STRIDES])
-def adjoint_states_kernel(
-    dy, c, keep, chunk_start, chunk_length, vectors, totals, adjoint,
-    chunks, heads, time, c_row,
-    Q: tl.constexpr, P: tl.constexpr, N: tl.constexpr, UNIT: tl.constexpr, MASKED: tl.constexpr,
-    PACKED: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """What the outputs of a chunk ask of the state that enters it, in each direction."""
-    chunk = tl.program_id(0)
-    head = tl.program_id(1)
-    start, length = place(chunk, chunk_start, chunk_length, time, Q, PACKED)
-    if length > 0:
-        i = tl.arange(0, Q)
-        p = tl.arange(0, P)
-        n = tl.arange(0, N)
-        real = i < length
-        spot = chunk.to(tl.int64) * heads + head
-        sum_f = tl.load(vectors + spot * (VECTORS * Q) + SUM_F * Q + i)
-        sum_b = tl.load(vectors + spot * (VECTORS * Q) + SUM_B * Q + i)
-        total_b = tl.load(totals + (heads + head) * chunks + chunk)
-        shown = shown_rows(keep, start, i, real, MASKED)
-        tile_y = tl.load(dy + (start * heads + head) * P + i[:, None] * (heads * P) + p[None, :],
-                         mask=shown[:, None], other=0.0)  # fmt: skip
-        tile_c = tl.load(c + start * (c_row * UNIT) + i[:, None] * (c_row * UNIT) + n[None, :],
-                         mask=real[:, None], other=0.0).to(tl.float32)  # fmt: skip
-        read_b = tl.exp2(tl.minimum(total_b - sum_b, 0.0))
-        turned = tl.trans(tile_y)
-        add_f = tl.dot(turned, (tile_c * tl.exp2(sum_f)[:, None]).to(tile_y.dtype), input_precision=PRECISION)
-        add_b = tl.dot(turned, (tile_c * read_b[:, None]).to(tile_y.dtype), input_precision=PRECISION)
-        out = adjoint + spot * (2 * P * N)
-        cell = p[:, None] * N + n[None, :]
-        tl.store(out + cell, add_f.to(adjoint.dtype.element_ty))
-        tl.store(out + P * N + cell, add_b.to(adjoint.dtype.element_ty))
-
-
-@triton.jit(do_not_specialize=["chunks", "heads", "time", *STRIDES])
-def leaving_kernel(
-    dy, c, keep, vectors, totals, adjoint,
-    chunks, heads, time, c_row,
-    Q: tl.constexpr, P: tl.constexpr, N: tl.constexpr, PART: tl.constexpr, UNIT: tl.constexpr, MASKED: tl.constexpr,
-    PRECISION: tl.constexpr,
-):  # fmt: skip
-    """adjoint_states_kernel and its walk in one, as entering_kernel: what is asked of the state that leaves a chunk."""
-    lane = tl.program_id(0) // (N // PART)
-    mirrored = lane % 2
-    head = lane // 2 % heads
-    document = lane // 2 // heads
-    each = (time + Q - 1) // Q
-    i = tl.arange(0, Q)
-    p = tl.arange(0, P)
-    n = tl.program_id(0) % (N // PART) * PART + tl.arange(0, PART)
-    cell = p[:, None] * N + n[None, :]
-    running = tl.zeros((P, PART), tl.float32)
-    for k in range(each):
-        inner = tl.where(mirrored == 1, k, each - 1 - k)
-        chunk = document * each + inner
-        start = document.to(tl.int64) * time + inner * Q
-        real = i < time - inner * Q
-        shown = shown_rows(keep, start, i, real, MASKED)
-        tile_y = tl.load(dy + (start * heads + head) * P + i[:, None] * (heads * P) + p[None, :],
-                         mask=shown[:, None], other=0.0)  # fmt: skip
-        tile_c = tl.load(c + start * (c_row * UNIT) + i[:, None] * (c_row * UNIT) + n[None, :],
-                         mask=real[:, None], other=0.0).to(tl.float32)  # fmt: skip
-        spot = chunk.to(tl.int64) * heads + head
-        sums = tl.load(vectors + spot * (VECTORS * Q) + (SUM_F + mirrored) * Q + i)
-        total = tl.load(totals + (mirrored * heads + head) * chunks + chunk)
-        tl.store(adjoint + (spot * 2 + mirrored) * (P * N) + cell, running.to(adjoint.dtype.element_ty))
-        read = tl.exp2(tl.minimum(tl.where(mirrored == 1, total - sums, sums), 0.0))
-        asked = (tile_c * read[:, None]).to(tile_y.dtype)
-        running = tl.exp2(total) * running + tl.dot(tl.trans(tile_y), asked, input_precision=PRECISION)
 
 
 @triton.jit

@@ -1,62 +1,19 @@
-"""Launch and gradient of the Triton scan. Forward: three launches; backward: five, and no atomic sums."""
+"""Launch and gradient of the Triton scan. Forward: three or four launches, backward: four or five; no atomic sums."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from kernels.launch import AMPERE, HOPPER, aligned, flags, for_device, operator, precision
-from kernels.ssd.backward import WORK, adjoint_states_kernel, columns_kernel, leaving_kernel, rows_kernel, steps_kernel
-from kernels.ssd.forward import VECTORS, entering_kernel, output_kernel, states_kernel, walk_kernel
+from kernels.launch import aligned, flags, operator, precision
+from kernels.ssd.backward import WORK, columns_kernel, rows_kernel, steps_kernel
+from kernels.ssd.output import output_kernel
+from kernels.ssd.sizes import Config, config_for
+from kernels.ssd.states import entering_kernel, states_kernel, walk_kernel
 from kernels.ssd.tables import Layout, most_chunks, packed_layout
-
-
-class Config(NamedTuple):
-    """Sizes for one class of inputs.
-
-    chunk: tokens a state. group, backward_group: heads that a program of the output and of the gradients loops over.
-    *_warps: of the kernels in turn. slice: state cells of a walking program. output_registers: most a thread of the
-    output may take, None for the compiler's choice; 168 lets three programs of four warps share a multiprocessor.
-    walkers: from so many rows of one length and heads on, the states are made by those who walk them.
-    """
-
-    chunk: int
-    group: int
-    states_warps: int
-    output_warps: int
-    backward_group: int
-    backward_warps: int
-    slice: int = 1024
-    output_registers: int | None = None
-    walkers: int = 1_000_000_000
-
-
-CONFIGS = {
-    # (16-bit inputs, state size up to) -> sizes for an H200.
-    # States of 16, 32: the assembler of Triton 3.6 (ptxas 12.8.93) makes wrong code of the gradients with four warps,
-    # of 32 even an access outside shared memory, after which the process has no device. With eight warps it is right.
-    (True, 32): Config(128, 4, 4, 4, 4, 8, output_registers=168),
-    (True, 64): Config(128, 4, 4, 4, 4, 4, output_registers=168, walkers=512),
-    (True, 128): Config(128, 4, 8, 4, 4, 8, output_registers=168, walkers=512),
-    (False, 64): Config(64, 2, 4, 4, 2, 4),
-    (False, 128): Config(64, 2, 8, 8, 2, 8),
-}
-# Less shared memory and registers' worth of the narrow matrix instruction: compiled for 8.0 and 8.9, not timed there.
-SMALLER = {(True, 128): Config(64, 2, 4, 4, 2, 4), (False, 128): Config(32, 2, 4, 4, 2, 4)}
-TABLES = {HOPPER: CONFIGS, AMPERE: SMALLER}
-CAREFUL = 8
-"""Warps of the gradient kernels where the table's count came out wrong; `trust` finds out where."""
-careful: set[tuple[torch.device, torch.dtype, int]] = set()
-"""Devices, types and state sizes that need it."""
-
-
-def config_for(kind: torch.dtype, state: int, device: torch.device) -> Config:
-    half = kind in (torch.bfloat16, torch.float16)
-    return next(
-        config for (small, most), config in for_device(TABLES, device).items() if small == half and state <= most
-    )
+from kernels.ssd.vectors import VECTORS, vectors_kernel
 
 
 def ssd_triton(
@@ -124,29 +81,21 @@ def scan_forward(
     chunks = _chunks(rows, time, cu_seqlens, chunk)
     y = torch.empty((rows, heads, width), dtype=x.dtype, device=x.device)
     states, vectors, totals = _scratch(x, state, chunks, chunk)
-    unit = 16 // x.element_size()
-    keep = flags(mask)
-    common = {"Q": chunk, "P": width, "N": state, "UNIT": unit, "MASKED": mask is not None, "PACKED": packed,
-              "PRECISION": precision(x)}  # fmt: skip
-    documents = rows // max(time, 1)
-    first = (x, b, dt_forward, dt_backward, a, dt_bias, keep, gaps, gap_rate)
-    last = (states, vectors, totals, rows, chunks, heads, time, x.stride(0) // unit, x.stride(1) // unit,
-            b.stride(0) // unit, *dt_forward.stride(), *dt_backward.stride())  # fmt: skip
-    chosen = {"SOFTPLUS": dt_bias is not None, "GAPS": gaps is not None}
-    if not packed and documents * heads >= config.walkers:
-        walkers, sizes = _walkers(documents * heads, common)
-        entering_kernel[walkers](*first, *last, **chosen, **sizes)
-    else:
-        states_kernel[(chunks * heads,)](
-            *first, layout.start, layout.length, *last, **chosen, **common, num_warps=config.states_warps
-        )
-        _walk(states, totals, layout.first, config, documents, packed=packed, adjoint=False)
+    unit, keep = 16 // x.element_size(), flags(mask)
+    tiles = {"Q": chunk, "P": width, "N": state, "UNIT": unit, "PRECISION": precision(x)}
+    flagged = {"MASKED": mask is not None, "PACKED": packed}
+    vectors_kernel[(chunks * heads,)](
+        dt_forward, dt_backward, a, dt_bias, keep, gaps, gap_rate, layout.start, layout.length, vectors, totals,
+        rows, chunks, heads, time, *dt_forward.stride(), *dt_backward.stride(),
+        Q=chunk, SOFTPLUS=dt_bias is not None, GAPS=gaps is not None, num_warps=1, **flagged,
+    )  # fmt: skip
+    _states(x, b, keep, layout, vectors, totals, states, time, tiles | flagged, config, adjoint=False)
     group = _group(heads, config.group)
     output_kernel[(2 * chunks * heads // group,)](
         x, b, c, skip, keep, vectors, totals, states, layout.start, layout.length, y,
-        chunks, heads, time,
-        x.stride(0) // unit, x.stride(1) // unit, b.stride(0) // unit, c.stride(0) // unit,
-        GROUP=group, SKIP=skip is not None, num_warps=config.output_warps, maxnreg=config.output_registers, **common,
+        chunks, heads, time, x.stride(0) // unit, x.stride(1) // unit, b.stride(0) // unit, c.stride(0) // unit,
+        GROUP=group, SKIP=skip is not None, num_warps=config.output_warps, maxnreg=config.output_registers,
+        STAGES=config.output_stages, **tiles, **flagged,
     )  # fmt: skip
     return y, states, vectors, totals, layout.start, layout.length, layout.first
 
@@ -224,26 +173,13 @@ def scan_backward(
     state, chunks = b.shape[-1], states.shape[0]
     packed = first.shape[0] > 0
     config = config_for(x.dtype, state, x.device)
-    warps = CAREFUL if (x.device, x.dtype, state) in careful else config.backward_warps
     x, b, c, dy = aligned(x), aligned(b), aligned(c), aligned(dy.contiguous())
     keep = flags(mask)
     unit = 16 // x.element_size()
     common = {"Q": chunk, "MASKED": mask is not None, "PACKED": packed}
     sizes = {"P": width, "N": state, "UNIT": unit, "PRECISION": precision(x), **common}
     adjoint = torch.empty_like(states)
-    documents = rows // max(time, 1)
-    if not packed and documents * heads >= config.walkers:
-        walkers, chosen = _walkers(documents * heads, sizes)
-        leaving_kernel[walkers](
-            dy, c, keep, vectors, totals, adjoint, chunks, heads, time, c.stride(0) // unit, **chosen
-        )
-    else:
-        adjoint_states_kernel[(chunks, heads)](
-            dy, c, keep, start, length, vectors, totals, adjoint, chunks, heads, time, c.stride(0) // unit,
-            num_warps=config.states_warps, **sizes,
-        )  # fmt: skip
-        _walk(adjoint, totals, first, config, documents, packed=packed, adjoint=True)
-
+    _states(dy, c, keep, Layout(start, length, first), vectors, totals, adjoint, time, sizes, config, adjoint=True)
     group = _group(heads, config.backward_group)
     shares = heads // group
     dx = torch.empty((rows, heads, width), dtype=x.dtype, device=x.device)
@@ -259,12 +195,12 @@ def scan_backward(
     columns_kernel[(2 * chunks, shares)](
         x, b, c, dy, skip, keep, vectors, totals, states, adjoint, start, length,
         dx, db, work, through, rows, chunks, heads, time, *strides,
-        GROUP=group, SKIP=skip is not None, num_warps=warps, **sizes,
+        GROUP=group, SKIP=skip is not None, num_warps=config.backward_warps, **sizes,
     )  # fmt: skip
     rows_kernel[(2 * chunks, shares)](
         x, b, c, dy, keep, vectors, totals, states, start, length,
         dc, work, through, rows, chunks, heads, time, *strides,
-        GROUP=group, num_warps=warps, **sizes,
+        GROUP=group, num_warps=config.backward_warps, **sizes,
     )  # fmt: skip
     steps_kernel[(chunks, 2 * heads)](
         a, keep, gaps, gap_rate, vectors, work, through, start, length, ddt, da, drate, dskip,
@@ -333,25 +269,35 @@ def _gradient(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
 torch.library.register_autograd("claimsight::scan_forward", _gradient, setup_context=_keep)
 
 
-def _walk(
-    states: Tensor, totals: Tensor, first: Tensor, config: Config, documents: int, *, packed: bool, adjoint: bool
-) -> None:
-    chunks, heads, _, width, state = states.shape
-    documents, size = first.shape[0] - 1 if packed else documents, width * state
-    block = min(config.slice, size)
+def _states(
+    x: Tensor, b: Tensor, keep: Tensor | None, layout: Layout, vectors: Tensor, totals: Tensor, states: Tensor,
+    time: int, sizes: dict[str, Any], config: Config, *, adjoint: bool,
+) -> None:  # fmt: skip
+    """The state that enters each chunk, in both directions; of dy and C the one asked of what leaves it."""
+    rows, heads, width = x.shape
+    chunks, state = states.shape[0], b.shape[-1]
+    documents, packed = rows // max(time, 1), sizes["PACKED"]
+    given = (chunks, heads, time, x.stride(0) // sizes["UNIT"], x.stride(1) // sizes["UNIT"],
+             b.stride(0) // sizes["UNIT"])  # fmt: skip
+    if not packed and documents * heads >= config.walkers:
+        part = min(64, state)
+        own = {name: value for name, value in sizes.items() if name != "PACKED"}
+        entering_kernel[(documents * heads * (state // part),)](
+            x, b, keep, vectors, totals, states, *given,
+            PART=part, ADJOINT=int(adjoint), STAGES=config.walkers_stages, num_warps=4, **own,
+        )  # fmt: skip
+        return
+    states_kernel[(chunks * heads,)](
+        x, b, keep, layout.start, layout.length, vectors, totals, states, *given,
+        ADJOINT=int(adjoint), num_warps=config.states_warps, **sizes,
+    )  # fmt: skip
+    documents, size = layout.first.shape[0] - 1 if packed else documents, width * state
+    block = min(1024, size)
     if documents and chunks:
         walk_kernel[(documents, 2 * heads, size // block)](
-            states, totals, first, chunks, heads, documents,
+            states, totals, layout.first, chunks, heads, documents,
             SIZE=size, BLOCK=block, ADJOINT=adjoint, PACKED=packed, num_warps=4,
         )  # fmt: skip
-
-
-def _walkers(lines: int, sizes: dict[str, Any]) -> tuple[tuple[int], dict[str, Any]]:
-    """Programs and sizes of the kernels that make states while they walk; 64 columns of a state keep to 168 registers,
-    so that three programs share a multiprocessor."""
-    part = min(64, sizes["N"])
-    own = {name: value for name, value in sizes.items() if name != "PACKED"}
-    return (2 * lines * (sizes["N"] // part),), own | {"PART": part, "num_warps": 4, "num_stages": 2, "maxnreg": 168}
 
 
 def _group(heads: int, wanted: int) -> int:

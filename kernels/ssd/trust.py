@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kernels.ssd.chunked import ssd_chunked
-from kernels.ssd.triton import CAREFUL, careful, config_for, ssd_triton
+from kernels.ssd.sizes import CAREFUL, careful, config_for
+from kernels.ssd.triton import ssd_triton
 
 BOUND = {torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 5e-2}
 """Largest relative RMS error of an output or gradient. A wrong product is off by far more, rounding by far less."""

@@ -9,7 +9,7 @@ from kernels.chunking import triton as chunk_table
 from kernels.filter import triton as filter_table
 from kernels.maxsim import triton as late_table
 from kernels.norm import triton as norm_table
-from kernels.ssd import triton as scan_table
+from kernels.ssd import sizes as scan_table
 from scripts.kernel_bench import late, rows, scans
 from scripts.kernel_bench.case import Case
 
@@ -42,15 +42,15 @@ def _scans(felt: dict[tuple[str, str, str], Case]) -> Iterator[Variant]:
         key = (True, most)
         walkers = {"walkers": 512 if table[key].walkers > 512 else 10**9}
         forward: list[dict[str, Any]] = [
-            walkers, {"group": 1}, {"group": 2}, {"group": 12}, {"output_registers": None}, {"output_registers": 128},
-            {"chunk": 64},
+            walkers, {"group": 4}, {"group": 12}, {"output_stages": 1}, {"output_stages": 2}, {"output_stages": 3},
+            {"output_registers": None}, {"output_registers": 168}, {"walkers_stages": 2}, {"states_warps": 8},
         ]  # fmt: skip
         for change in forward:
             yield Variant(f"scan {shape} fwd {change}", table, key, table[key]._replace(**change),
                           felt[scans.FORWARD, shape, "bf16"])  # fmt: skip
         backward: list[dict[str, Any]] = [
-            {"backward_group": 1}, {"backward_group": 2}, {"backward_group": 12},
-            {"backward_warps": 12 - table[key].backward_warps}, walkers, {"chunk": 64},
+            {"backward_group": 2}, {"backward_group": 12},
+            {"backward_warps": 12 - table[key].backward_warps}, walkers,
         ]  # fmt: skip
         for change in backward:
             yield Variant(f"scan {shape} fwd+bwd {change}", table, key, table[key]._replace(**change),

@@ -45,7 +45,9 @@ def _interpreter_as_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreter, "_patch_lang_tensor", patched)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First: xdist reads the groups in the same hook, and would find none."""
     for item in items:
         if not item.get_closest_marker("gpu"):
             continue

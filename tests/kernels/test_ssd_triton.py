@@ -10,8 +10,8 @@ from tests.kernels.accuracy import GRADIENT, TOLERANCE, close
 from tests.kernels.ssd_inputs import Inputs, make, truth, truth_gradients
 
 pytest.importorskip("triton")
+from kernels.ssd import sizes, trust
 from kernels.ssd import triton as ssd_triton_module
-from kernels.ssd import trust
 from kernels.ssd.tables import packed_layout
 from kernels.ssd.triton import ssd_triton
 
@@ -56,7 +56,7 @@ def test_equal_lengths(time: int, device: str) -> None:
 @pytest.mark.parametrize("time", [1, 33, 70])
 def test_states_made_by_those_who_walk_them(time: int, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for key in ((False, 64), (False, 128)):
-        monkeypatch.setitem(ssd_triton_module.CONFIGS, key, ssd_triton_module.CONFIGS[key]._replace(walkers=1))
+        monkeypatch.setitem(sizes.CONFIGS, key, sizes.CONFIGS[key]._replace(walkers=1))
     check(make(2, time, device=device).cast(torch.float32), chunk=32)
     if time == 70:
         check(make(1, time, heads=1, state=128, device=device).cast(torch.float32), chunk=32)
