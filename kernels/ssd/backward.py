@@ -115,7 +115,7 @@ def columns_kernel(
             past = tl.sum(tl.where(back, term, 0.0), 1)  # with the token's own term, as `ahead` below
             diagonal = tl.sum(tl.where(same, match, 0.0), 1)  # dy . x
             alone = diagonal * own_product
-            ahead = tl.sum(tl.where(back, 0.0, term), 1) + alone
+            ahead = tl.sum(term, 1) - past + alone
             if SKIP:
                 tl.store(work + spot * (WORK * Q) + OWN * Q + j, diagonal)
 
@@ -164,7 +164,7 @@ def columns_kernel(
             tl.store(dx + (start * heads + head) * P + j[:, None] * (heads * P) + p[None, :],
                      dx_sum.to(dx.dtype.element_ty), mask=real[:, None])  # fmt: skip
         share = db + (tl.program_id(1).to(tl.int64) * rows + start) * N
-        tl.store(share + j[:, None] * N + n[None, :], db_sum, mask=real[:, None])
+        tl.store(share + j[:, None] * N + n[None, :], db_sum.to(db.dtype.element_ty), mask=real[:, None])
 
 
 @triton.jit(do_not_specialize=["rows", "chunks", "heads", "time", *STRIDES])
@@ -255,7 +255,7 @@ def rows_kernel(
             tl.store(out + ASKED_F * Q, past + from_f)
             tl.store(out + ASKED_B * Q, -(ahead + from_b))
         share = dc + (tl.program_id(1).to(tl.int64) * rows + start) * N
-        tl.store(share + i[:, None] * N + n[None, :], dc_sum, mask=real[:, None])
+        tl.store(share + i[:, None] * N + n[None, :], dc_sum.to(dc.dtype.element_ty), mask=real[:, None])
 
 
 @triton.jit(do_not_specialize=["rows", "chunks", "heads", "time"])

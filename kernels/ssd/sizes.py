@@ -32,9 +32,9 @@ class Config(NamedTuple):
 
 CONFIGS = {
     # (16-bit inputs, state size up to) -> sizes for an H200.
-    (True, 32): Config(128, 12, 4, 4, 4, 4, output_stages=3),
-    (True, 64): Config(128, 12, 4, 4, 4, 4, output_stages=2, walkers=512, walkers_stages=3),
-    (True, 128): Config(128, 4, 4, 4, 4, 4, output_registers=168, walkers=512, walkers_stages=3),
+    (True, 32): Config(128, 12, 4, 4, 12, 4, output_stages=3),
+    (True, 64): Config(128, 12, 4, 4, 12, 4, output_stages=2, walkers=512, walkers_stages=3),
+    (True, 128): Config(128, 4, 4, 4, 12, 4, output_registers=168, walkers=512, walkers_stages=3),
     (False, 64): Config(64, 2, 4, 4, 2, 4),
     (False, 128): Config(64, 2, 8, 8, 2, 8),
 }

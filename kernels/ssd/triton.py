@@ -183,7 +183,8 @@ def scan_backward(
     group = _group(heads, config.backward_group)
     shares = heads // group
     dx = torch.empty((rows, heads, width), dtype=x.dtype, device=x.device)
-    db = torch.empty((shares, rows, state), dtype=torch.float32, device=x.device)
+    # Summed over all heads in one program the sum is rounded there.
+    db = torch.empty((shares, rows, state), dtype=b.dtype if shares == 1 else torch.float32, device=x.device)
     dc = torch.empty_like(db)
     work = torch.empty((chunks, heads, WORK.value, chunk), dtype=torch.float32, device=x.device)
     ddt = torch.empty((2, heads, rows), dtype=torch.float32, device=x.device)
@@ -207,7 +208,8 @@ def scan_backward(
         rows, chunks, heads, time, SKIP=skip is not None, SOFTPLUS=softplus, GAPS=gaps is not None, num_warps=4,
         **common,
     )  # fmt: skip
-    return dx, db.sum(0).to(b.dtype), dc.sum(0).to(c.dtype), ddt, da.sum(-1), dskip.sum(-1), drate.sum(-1)
+    db, dc = (share[0] if shares == 1 else share.sum(0).to(b.dtype) for share in (db, dc))
+    return dx, db, dc, ddt, da.sum(-1), dskip.sum(-1), drate.sum(-1)
 
 
 @torch.library.register_fake("claimsight::scan_backward")

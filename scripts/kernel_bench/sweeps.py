@@ -49,7 +49,7 @@ def _scans(felt: dict[tuple[str, str, str], Case]) -> Iterator[Variant]:
             yield Variant(f"scan {shape} fwd {change}", table, key, table[key]._replace(**change),
                           felt[scans.FORWARD, shape, "bf16"])  # fmt: skip
         backward: list[dict[str, Any]] = [
-            {"backward_group": 2}, {"backward_group": 12},
+            {"backward_group": 4}, {"backward_group": 6},
             {"backward_warps": 12 - table[key].backward_warps}, walkers,
         ]  # fmt: skip
         for change in backward:
