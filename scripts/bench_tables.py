@@ -126,6 +126,9 @@ _WORDS = {"label": "label", "queries": "wordings", "map": "mAP", "chance": "chan
           "first_page": "right among the first 10", "worst_map": "mAP of the worst wording"}  # fmt: skip
 _CHANGES = {"change": "change", "strength": "strength", "queries": "photos", "found": "original comes first",
             "map": "mAP of the others"}  # fmt: skip
+_CLAIMS = {"claims": "claims", "count": "claims in all", "asked": "asked with", "way": "way",
+           "p5": "right among the first 5"}  # fmt: skip
+_REUSE = {"photos": "photos", "asked": "asked with", "count": "count", "called": "called a copy"}
 _FAULTS = {"fault": "fault", "engine": "engine", "rounds": "rounds", "accepted": "uploads accepted", "pages": "pages",
            "lost": "lost", "doubled": "doubled", "wrong_answers": "wrong", "recovery_median_s": "recovery s, median",
            "recovery_max_s": "most"}  # fmt: skip
@@ -171,6 +174,9 @@ TABLES: Mapping[str, tuple[str, Callable[[Sequence[CsvRow]], list[list[str]]]]] 
     ),
     "photos-held-out": ("photos_held_out.csv", columns(_HELD_OUT)),
     "photos-cost": ("photos_cost.csv", columns(_PHOTO_COST)),
+    "photos-fused": ("photos_fused.csv", photos),
+    "claims": ("claims.csv", columns(_CLAIMS)),
+    "reuse": ("reuse.csv", columns(_REUSE)),
     "photo-words": ("photo_words.csv", columns(_WORDS)),
     "photo-changes": ("photo_changes.csv", columns(_CHANGES)),
 }

@@ -22,8 +22,10 @@ COARSE_SIDE, FINE_SIDE = 40, 80
 SMALLEST = 0.6
 STEP = SMALLEST ** (1 / 9)
 """Ten sizes are tried, from 1 down to SMALLEST."""
-ANGLES = (0.0, -4.0, -2.0, 2.0, 4.0)
-"""Degrees, tried on the finer copy."""
+COARSE_ANGLES = (0.0, -4.0, 4.0)
+"""Degrees, tried on the coarse copy."""
+FINE_ANGLES = (-2.0, -1.0, 0.0, 1.0, 2.0)
+"""Degrees more, tried on the finer copy."""
 PROMISING = 0.55
 """Likeness of the coarse copies from which the finer ones are compared."""
 SHARP, BLURRED = 1 / 100, 1 / 20
@@ -51,12 +53,14 @@ class Print:
 @dataclass(frozen=True, slots=True)
 class Overlay:
     """The best overlay of two prints. likeness: -1..1, correlation of the outlines. mirrored: one had to be. share: of
-    the side of one that the other covers, 1 for whole photos. first_inside: whether the first lies in the second."""
+    the side of one that the other covers, 1 for whole photos. first_inside: whether the first lies in the second.
+    angle: degrees that the inner one had to be turned by."""
 
     likeness: float
     mirrored: bool = False
     share: float = 1.0
     first_inside: bool = False
+    angle: float = 0.0
 
 
 def print_of(photo: Image.Image) -> Print | None:
@@ -83,28 +87,41 @@ def overlay(first: Print, second: Print) -> Overlay:
 def _search(outer: Image.Image, inner: Image.Image, *, first_inside: bool) -> Overlay:
     field = _Field(_outlines(outer))
     best = Overlay(-1.0, first_inside=first_inside)
+    turned = [_turned(inner, angle) for angle in COARSE_ANGLES]
     for place in range(10):
         size = STEP**place
-        template = _template(inner, outer, size)
+        templates = np.stack([_template(one, outer, size) for one in turned])
         for mirrored in (False, True):
-            likeness = field.best(template[:, ::-1] if mirrored else template)
-            if likeness > best.likeness:
-                best = Overlay(likeness, mirrored, size, first_inside)
+            found = field.best(templates[:, :, ::-1] if mirrored else templates)
+            angle = int(found.argmax())
+            if found[angle] > best.likeness:
+                best = Overlay(float(found[angle]), mirrored, size, first_inside, COARSE_ANGLES[angle])
     return best
 
 
 def _refined(outer: Image.Image, inner: Image.Image, found: Overlay) -> Overlay:
     field = _Field(_outlines(outer))
     best = Overlay(-1.0)
-    grey = int(np.asarray(inner).mean())
-    for angle in ANGLES:
-        turned = inner.rotate(angle, Image.Resampling.BICUBIC, fillcolor=grey) if angle else inner
-        for size in {found.share, min(1.0, found.share / STEP**0.5), found.share * STEP**0.5}:
-            template = _template(turned, outer, size)
-            likeness = field.best(template[:, ::-1] if found.mirrored else template)
-            if likeness > best.likeness:
-                best = Overlay(likeness, found.mirrored, round(size, 2), found.first_inside)
+    turned = [_turned(inner, found.angle + angle) for angle in FINE_ANGLES]
+    for size in {found.share, min(1.0, found.share / STEP**0.5), found.share * STEP**0.5}:
+        templates = np.stack([_template(one, outer, size) for one in turned])
+        likeness = field.best(templates[:, :, ::-1] if found.mirrored else templates)
+        angle = int(likeness.argmax())
+        if likeness[angle] > best.likeness:
+            best = Overlay(
+                float(likeness[angle]),
+                found.mirrored,
+                round(size, 2),
+                found.first_inside,
+                found.angle + FINE_ANGLES[angle],
+            )
     return best
+
+
+def _turned(grey: Image.Image, angle: float) -> Image.Image:
+    if not angle:
+        return grey
+    return grey.rotate(angle, Image.Resampling.BICUBIC, fillcolor=int(np.asarray(grey).mean()))
 
 
 def _small(grey: Image.Image, side: int) -> Image.Image:
@@ -134,19 +151,21 @@ class _Field:
         self._energy[1:, 1:] = squares.cumsum(0).cumsum(1)
         self._least = LEAST_ENERGY * float(squares.mean())
 
-    def best(self, template: Floats) -> float:
-        """Correlation at the best place; -1 where the template is larger than the field, or covers too little of it."""
-        height, width = template.shape
+    def best(self, templates: Floats) -> Floats:
+        """(n, height, width) -> (n,): the correlation of each at its best place; -1 where they are larger than the
+        field, or cover too little of it."""
+        _, height, width = templates.shape
         rows, columns = self._shape[0] - height + 1, self._shape[1] - width + 1
         if rows < 1 or columns < 1 or height * width < LEAST_AREA * self._shape[0] * self._shape[1]:
-            return -1.0
-        spectrum = np.fft.rfft2(template, self._size)
-        product = np.fft.irfft2(self._spectrum * spectrum.conj(), self._size)[:rows, :columns]
+            return np.full(len(templates), -1.0, np.float32)
+        spectra = np.fft.rfft2(templates, self._size)
+        product = np.fft.irfft2(self._spectrum * spectra.conj(), self._size)[:, :rows, :columns]
         upto = self._energy
         energy = upto[height:, width:] - upto[:rows, width:] - upto[height:, :columns] + upto[:rows, :columns]
         floor = np.maximum(energy, self._least * height * width)
-        strength = float(np.square(template).sum())
-        return float((product / np.sqrt(floor * strength + 1e-9)).max())
+        strength = np.square(templates).sum((1, 2))[:, None, None]
+        likeness = product / np.sqrt(floor * strength + 1e-9)
+        return np.asarray(likeness.max((1, 2)), np.float32)
 
 
 def _outlines(grey: Image.Image, *, side: int = 0) -> Floats:

@@ -41,6 +41,13 @@ def test_a_disguised_copy_lies_on_its_original(name: str) -> None:
         assert likeness(photo(seed), copy) > 0.75
 
 
+def test_a_copy_held_askew_still_lies_on_its_original() -> None:
+    for seed, degrees in ((0, 6), (1, -5)):
+        askew = photo(seed).rotate(degrees, Image.Resampling.BICUBIC, fillcolor=(90, 90, 90))
+        assert likeness(askew, photo(seed)) > 0.75
+        assert likeness(askew.transpose(Image.Transpose.FLIP_LEFT_RIGHT), photo(seed)) > 0.75
+
+
 def test_other_photos_do_not() -> None:
     assert max(likeness(photo(seed), photo(seed + 50)) for seed in range(6)) < 0.6
 
