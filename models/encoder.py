@@ -88,6 +88,15 @@ class SimilarityMap:
     cells: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Parts of one picture that show something. vectors: float32 (n, d), rows of length 1. boxes: float32 (n, 4), x0,
+    y0, x1, y1 in its pixels; they may overlap."""
+
+    vectors: FloatArray
+    boxes: FloatArray
+
+
 class EncoderError(Exception):
     """An encoder could not do its work at all; the whole batch may be tried again if `retryable`.
 
@@ -110,7 +119,7 @@ class Encoder(Protocol):
 
     @property
     def name(self) -> str:
-        """ "local", "voyage" or "onnx"."""
+        """ "local", "voyage", "voyage+local" or "onnx"."""
         ...
 
     @property
@@ -156,6 +165,15 @@ class Calibrated(Protocol):
 
     async def same_kind(self, query: Embedding, page: Embedding) -> float | None:
         """0..1, right on average over the neighbours that searches show; None where one of the two is no photo."""
+        ...
+
+
+@runtime_checkable
+class Regional(Protocol):
+    """An encoder that can look at a picture part by part."""
+
+    async def regions(self, image: Image.Image) -> Regions:
+        """Of an RGB picture; parts of two pictures are compared by cosine."""
         ...
 
 

@@ -31,6 +31,7 @@ from models import Encoder
 from models.local.backbone import Backbone
 from models.local.config import NetworkConfig
 from models.local.pictures import log_aspect, thumbnail
+from models.local.scenes import is_scene
 from models.local.visual_tower import VisualHead, joined
 from models.training.photos.data import HELD_OUT, SEVERITY_ONLY, Entry, photo_entries
 from models.training.photos.scores import ranking
@@ -42,7 +43,7 @@ OURS, PRETRAINED = "Claimsight", "Lite1 + Lite2, mirrored too, train mean remove
 UNSEEN_CARS = "labels held out, cars"
 UNSEEN = "labels held out"
 LARGE_SIDE = 1600
-SAMPLED_PAGES, SAMPLED_LARGE = 16, 50
+SAMPLED_PAGES, SAMPLED_LARGE = 6, 20
 """One page and one enlarged photo in so many are timed."""
 SHEET_QUERIES, SHOWN, SHEET_COLUMNS = 20, 5, 2
 
@@ -115,18 +116,32 @@ def held_out_rows(system: str, found: Tensor, labels: Sequence[str]) -> list[dic
 
 
 async def cost_rows(encoder: Encoder, seen: photos.Gallery, folder: Path) -> list[dict[str, object]]:
-    """Processor seconds of a photo and of a page, all that the encoder does with each, on one thread."""
-    large = [enlarged(picture) for picture in seen.pictures[::SAMPLED_LARGE]]
+    """Processor seconds of a photo and of a page, all that the encoder does with each, on one thread; and the share of
+    them that the probe takes for scenes."""
+    large = tuple(enlarged(picture) for picture in seen.pictures[::SAMPLED_LARGE])
     _, of_large = await photos.encoded(encoder, large)
-    some = list(pages.load(folder).pictures.values())[::SAMPLED_PAGES]
-    _, of_pages = await photos.encoded(encoder, [tesseract.open_page(path) for path in some])
-    found = {"photo": list(seen.cpu_s), f"photo, {LARGE_SIDE} px": of_large, "page": of_pages}
+    some = tuple(tesseract.open_page(path) for path in list(pages.load(folder).pictures.values())[::SAMPLED_PAGES])
+    _, of_pages = await photos.encoded(encoder, some)
+    found = {
+        "photo": (seen.pictures, list(seen.cpu_s)),
+        f"photo, {LARGE_SIDE} px": (large, of_large),
+        "page": (some, of_pages),
+    }
     typical = pages.spread(of_pages, digits=4)["median"]
     rows: list[dict[str, object]] = []
-    for name, spent in found.items():
+    for name, (pictures, spent) in found.items():
         spread = pages.spread(spent, digits=4)
-        rows.append({"picture": name, "count": len(spent), **spread, "of_a_page": f"{spread['median'] / typical:.2f}"})
+        told = {"of_a_page": f"{spread['median'] / typical:.2f}", "scenes": f"{scenes(pictures):.3f}"}
+        rows.append({"picture": name, "count": len(spent), **spread, **told})
     return rows
+
+
+@torch.inference_mode()
+def scenes(pictures: Sequence[Image.Image]) -> float:
+    """The share that is taken for a scene."""
+    side = NetworkConfig().thumbnail
+    backbone = Backbone(side)
+    return mean(is_scene(backbone(torch.from_numpy(thumbnail(one, side=side))[None])) for one in pictures)
 
 
 def enlarged(picture: Image.Image) -> Image.Image:

@@ -19,6 +19,7 @@ from models.encoder import (
     FloatArray,
     PackedPages,
     QueryInput,
+    Regions,
     SimilarityMap,
 )
 from models.local.config import LocalConfig
@@ -97,6 +98,9 @@ class LocalEncoder:
 
     async def same_kind(self, query: Embedding, page: Embedding) -> float | None:
         return same_kind(query, page, self._config.score)
+
+    async def regions(self, image: Image.Image) -> Regions:
+        return await self._run(lambda: self._reader.regions(image))
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._thread.shutdown)

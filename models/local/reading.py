@@ -10,14 +10,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.encoder import Embedding, FloatArray
+from models.encoder import Embedding, FloatArray, Regions
 from models.local.config import WORD_BYTES, LocalConfig, ReadConfig
 from models.local.ink import ink_of, inked_cells
 from models.local.layers import Chunks
 from models.local.network import Network
 from models.local.page_tower import Cells
 from models.local.pictures import brightness, log_aspect, padded, reading_copy, thumbnail
+from models.local.regions import regions_of
+from models.local.scenes import SCENE_PIXELS, is_scene
 from models.local.sideways import find_sideways
+from models.local.visual_tower import joined as one_vector
 from models.local.words import as_bytes, plan_query, typed_words
 
 SHORT = 12
@@ -28,7 +31,7 @@ WIDEST_GAP = 4
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was read. tokens: (T, d), unit rows. boxes: (T, 4) in pixels of what was read. confidence: (T,), 0..1."""
+    """What was read. tokens: (T, d), unit rows. boxes: (T, 4) in pixels. confidence: (T,), 0..1."""
 
     tokens: FloatArray
     boxes: FloatArray
@@ -51,21 +54,40 @@ class Reader:
         look = torch.from_numpy(thumbnail(picture, side=network.thumbnail)).to(self.device)[None]
         aspect = torch.tensor([log_aspect(picture)], device=self.device)
         # Not in bf16: the picture's features would leave those of fp32 by more than 0.001 of the cosine.
-        summary = self._network.visual(look, aspect)[0]
+        features = self._network.visual.backbone(look)
+        summary = one_vector(*self._network.visual.head(features, aspect))[0]
+        if is_scene(features) and not self._glance(picture):
+            return Embedding(summary=summary.cpu().numpy(), encoder=self._encoder)
+        found = self._study(picture)
+        keep = distinct(found, read)
+        return Embedding(
+            summary=summary.cpu().numpy(),
+            encoder=self._encoder,
+            tokens=found.tokens[keep] if len(keep) else None,
+            cells=found.boxes[keep] if len(keep) else None,
+        )
+
+    def _glance(self, picture: Image.Image) -> bool:
+        """Whether a small copy shows a word: then there may be more that is smaller."""
+        found = self._read(brightness(reading_copy(picture, pixels=SCENE_PIXELS)))
+        return bool((found.confidence >= self._config.read.confidence).any())
+
+    def _study(self, picture: Image.Image) -> Found:
+        """Read as large as it is, smaller where more holds ink than print does. Boxes in pixels of the picture."""
+        network, read = self._config.network, self._config.read
         copy = reading_copy(picture, pixels=read.pixels)
         crowded = inked_count(copy, cell_height=network.cell_height, cell_width=network.cell_width) / read.cells
         if crowded > 1.0:
             copy = reading_copy(picture, pixels=int(copy.width * copy.height / crowded))
         grey = brightness(copy)
         found = joined([self._read(grey), *(() if crowded > 1.0 else self._read_margins(grey))])
-        keep = distinct(found, read)
-        boxes = found.boxes[keep] * np.array([picture.width / copy.width, picture.height / copy.height] * 2, np.float32)
-        return Embedding(
-            summary=summary.cpu().numpy(),
-            encoder=self._encoder,
-            tokens=found.tokens[keep] if len(keep) else None,
-            cells=boxes if len(keep) else None,
-        )
+        scale = np.array([picture.width / copy.width, picture.height / copy.height] * 2, np.float32)
+        return Found(found.tokens, found.boxes * scale, found.confidence)
+
+    @torch.inference_mode()
+    def regions(self, picture: Image.Image) -> Regions:
+        look = torch.from_numpy(thumbnail(picture, side=self._config.network.thumbnail)).to(self.device)[None]
+        return regions_of(self._network.visual, look, width=picture.width, height=picture.height)
 
     @torch.inference_mode()
     def text(self, text: str) -> Embedding:

@@ -1,0 +1,84 @@
+"""A photo of a scene is read small; whatever holds print is read in full, also a page that is held into a photo."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.encoder import Embedding
+from models.local import LocalEncoder, reading
+from models.local.reading import Reader
+from models.training.photos.scenes import laid
+from tests.models.local.drawing import page
+
+DEMO = Path(__file__).parents[3] / "app" / "demo"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> LocalEncoder:
+    return LocalEncoder.load("cpu", threads=1)
+
+
+@pytest.fixture
+def studied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Sizes of the pictures that were read in full."""
+    sizes: list[tuple[int, int]] = []
+    study = Reader._study
+
+    def counted(reader: Reader, picture: Image.Image) -> reading.Found:
+        sizes.append(picture.size)
+        return study(reader, picture)
+
+    monkeypatch.setattr(Reader, "_study", counted)
+    return sizes
+
+
+def opened(name: str) -> Image.Image:
+    return Image.open(DEMO / name).convert("RGB")
+
+
+async def embedded(encoder: LocalEncoder, picture: Image.Image) -> Embedding:
+    [found] = await encoder.encode_pages([picture])
+    assert isinstance(found, Embedding)
+    return found
+
+
+async def test_a_photo_of_damage_costs_no_reading(shipped: LocalEncoder, studied: list[tuple[int, int]]) -> None:
+    found = await embedded(shipped, opened("try-this.jpg"))
+    assert (found.tokens, studied) == (None, [])
+
+
+async def test_papers_are_read_in_full_also_in_a_photo(shipped: LocalEncoder, studied: list[tuple[int, int]]) -> None:
+    paper = page((40, 60, "windscreen"), (40, 160, "deductible"), (40, 260, "4711"), size=(480, 640), height=40)
+    held = laid(paper.convert("RGB"), opened("try-this.jpg"), 0.3, random.Random(3))
+    for picture in (opened("data/c-2026-04137/claim-form.jpg"), held):
+        assert (await embedded(shipped, picture)).tokens is not None
+    assert len(studied) == 2
+
+
+async def test_a_word_seen_on_a_scene_makes_it_read_in_full(
+    shipped: LocalEncoder, studied: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "is_scene", lambda _: True)
+    assert (await embedded(shipped, Image.linear_gradient("L").convert("RGB"))).tokens is None
+    assert studied == []
+    assert (await embedded(shipped, page((20, 80, "windscreen"), size=(320, 240), height=40))).tokens is not None
+    assert studied == [(320, 240)]
+
+
+async def test_like_parts_of_two_pictures_are_told(shipped: LocalEncoder) -> None:
+    patch, grounds = opened("try-this.jpg").resize((150, 150)), []
+    for place in ((0, 0), (170, 170)):
+        ground = Image.new("RGB", (320, 320), (128, 128, 128))
+        ground.paste(patch, place)
+        grounds.append(await shipped.regions(ground))
+    first, second = grounds
+    likeness = first.vectors @ second.vectors.T
+    one, other = np.unravel_index(int(likeness.argmax()), likeness.shape)
+    moved = second.boxes[other] - first.boxes[one]
+    assert np.abs(moved - 170).max() < 60
+    assert len((await shipped.regions(Image.new("RGB", (64, 64), "white"))).vectors) == 0
