@@ -63,6 +63,7 @@ NEEDS: Mapping[str, Need] = {
     "GET /v1/pages/{page_id}": READ,
     "GET /v1/pages/{page_id}/image": READ,
     "GET /v1/pages/{page_id}/similar": READ,
+    "GET /v1/pages/{page_id}/matches/{other_page_id}": READ,
     "POST /v1/search": READ,
     "POST /v1/explain": READ,
     "GET /v1/facets": READ,

@@ -61,6 +61,7 @@ DECISIONS: Mapping[tuple[str, str], Decision] = {
     ("GET", "/v1/pages/{page_id}"): _leaves("page.view"),
     ("GET", "/v1/pages/{page_id}/image"): _leaves("page.picture"),
     ("GET", "/v1/pages/{page_id}/similar"): _leaves("search.page"),
+    ("GET", "/v1/pages/{page_id}/matches/{other_page_id}"): _leaves("page.matches"),
     ("POST", "/v1/search"): _leaves("search.words", "search.picture", "search.page"),
     ("POST", "/v1/explain"): _leaves("page.explain"),
     ("GET", "/v1/facets"): _leaves("facets.view"),

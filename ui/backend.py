@@ -11,7 +11,7 @@ import streamlit as st
 
 from ui.client import Client, Picture, pool
 from ui.entry import credential
-from ui.records import Explanation, Facet, Json, SearchAnswer
+from ui.records import Explanation, Facet, Json, Matches, SearchAnswer
 
 DEFAULT_API_URL = "http://127.0.0.1:8000"
 DIVERSITY = 0.4
@@ -119,6 +119,15 @@ def _explain(
     session: str, page_id: str, text: str | None, like: str | None, digest: str, _picture: Picture | None
 ) -> Explanation:
     return client().explain(page_id, text=text, like_page_id=like, picture=_picture)
+
+
+def matches(page_id: str, other_id: str) -> Matches:
+    return _matches(_of_session(), page_id, other_id)
+
+
+@st.cache_data(ttl=300, max_entries=100, show_spinner=False)
+def _matches(session: str, page_id: str, other_id: str) -> Matches:
+    return client().matches(page_id, other_id)
 
 
 def forget_searches() -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from ui.records import Asset, Claim, Explanation, Facet, Job, Json, Me, Page, Reuse, SearchAnswer
+from ui.records import Asset, Claim, Explanation, Facet, Job, Json, Matches, Me, Page, Reuse, SearchAnswer
 
 READ_TIMEOUT_S = 60.0
 UPLOAD_TIMEOUT_S = 600.0
@@ -153,6 +153,10 @@ class Client:
             answer = self._json("POST", "/v1/explain", data={"query": json.dumps(query)}, files=[_image_part(picture)])
         words = tuple((str(word["word"]), float(word["score"])) for word in answer.get("words") or ())
         return Explanation(overlay=base64.b64decode(answer["overlay"]), words=words)
+
+    def matches(self, page_id: str, other_id: str) -> Matches:
+        """Which parts of two photos look alike."""
+        return Matches.read(self._json("GET", _path("pages", page_id, "matches", other_id)))
 
     def facets(self, fields: Sequence[str], *, filter: Json | None = None) -> dict[str, Facet]:
         params: dict[str, Any] = {"fields": ",".join(fields)}

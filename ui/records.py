@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -329,6 +330,18 @@ class Explanation:
 
     overlay: bytes
     words: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """overlay: PNG of two photos beside each other with the parts marked that look alike. count: of such parts."""
+
+    overlay: bytes
+    count: int
+
+    @classmethod
+    def read(cls, source: Json) -> Matches:
+        return cls(overlay=base64.b64decode(source["overlay"]), count=len(source["regions"]))
 
 
 def _further(item: Json, best: Page) -> tuple[Page, float]:

@@ -15,7 +15,7 @@ from app.routes.context import ContextDep, Cursor, FilterText, filter_of, proble
 from app.routes.search import answer
 from app.schemas.common import PageId
 from app.schemas.files import PageReply
-from app.schemas.search import GroupBy, SearchReply
+from app.schemas.search import GroupBy, MatchesReply, SearchReply
 from retrieval.errors import InvalidInput, NotFound
 from retrieval.filters import SEARCH_FIELDS
 from retrieval.queries import MAX_LIMIT
@@ -85,6 +85,27 @@ async def get_similar(
     """From other claims, most alike first."""
     question = Question(page_id=page_id, filter=filter_of(filter_text, SEARCH_FIELDS), group_by=group_by, limit=limit)
     return await answer(context, question, cursor, filter_source=filter_text)
+
+
+@router.get(
+    "/{page_id}/matches/{other_page_id}",
+    summary="Which parts of two pictures look alike",
+    responses=problems(404, 409),
+)
+async def get_matches(
+    context: ContextDep,
+    page_id: PageId,
+    other_page_id: PageId,
+    overlay: Annotated[bool, Query(description="A picture of both, with the parts marked, as well.")] = True,
+) -> MatchesReply:
+    """Why a photo was found by another one, of any claim: parts that are each other's nearest, at most five. Both
+    pictures are looked at anew. 409 explain_unsupported with an encoder that does not look at parts."""
+    async with context.services.searching() as engine:
+        found = await engine.matches(context.tenant, page_id, other_page_id, overlay=overlay)
+    both = await context.store.pages.get_many(context.tenant, [page_id, other_page_id])
+    claims = sorted({page.claim_id for page in both.values()})
+    await context.seen("page.matches", page_id, claims=claims, other_page_id=other_page_id)
+    return MatchesReply.of(found)
 
 
 def _wanted_type(accept: str) -> PictureType:

@@ -13,7 +13,7 @@ from app.schemas.files import PAGE_EXAMPLE, AssetReply, PageReply
 from retrieval.documents import Facet, FactValue, Hit, Losses
 from retrieval.filters import FieldSpec
 from retrieval.queries import MAX_LIMIT, MAX_PAGES, MAX_TEXT
-from retrieval.search import Explanation
+from retrieval.search import Explanation, Matches
 
 FilterObject = dict[str, Any]
 Words = Annotated[str, Field(min_length=1, max_length=MAX_TEXT), AfterValidator(check_text)]
@@ -214,6 +214,33 @@ class ExplainReply(Reply):
             words=words,
             overlay=None if found.overlay is None else base64.b64encode(found.overlay).decode(),
         )
+
+
+class RegionMatchReply(Reply):
+    """A part of each picture: x0, y0, x1, y1 in pixels of the stored one. likeness: 0 to 1."""
+
+    box: list[int]
+    other_box: list[int]
+    likeness: float
+
+
+class MatchesReply(Reply):
+    """regions: the most alike first; empty where no part of one is like a part of the other. overlay: PNG of both
+    pictures beside each other, base64."""
+
+    page_id: str
+    other_page_id: str
+    regions: list[RegionMatchReply]
+    overlay: str | None
+
+    @classmethod
+    def of(cls, found: Matches) -> MatchesReply:
+        regions = [
+            RegionMatchReply(box=list(one.box), other_box=list(one.other_box), likeness=one.likeness)
+            for one in found.regions
+        ]
+        overlay = None if found.overlay is None else base64.b64encode(found.overlay).decode()
+        return cls(page_id=found.page_id, other_page_id=found.other_page_id, regions=regions, overlay=overlay)
 
 
 class FacetValueReply(Reply):

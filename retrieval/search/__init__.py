@@ -3,5 +3,6 @@
 from retrieval.search.cache import DEFAULT_CACHE_BYTES
 from retrieval.search.engine import EXACT_LIMIT, SearchEngine
 from retrieval.search.explain import Explanation
+from retrieval.search.matches import Matches
 
-__all__ = ["DEFAULT_CACHE_BYTES", "EXACT_LIMIT", "Explanation", "SearchEngine"]
+__all__ = ["DEFAULT_CACHE_BYTES", "EXACT_LIMIT", "Explanation", "Matches", "SearchEngine"]

@@ -7,9 +7,9 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from models.encoder import Encoder, encoder_id
+from models.encoder import Encoder, Regional, encoder_id
 from retrieval.documents import Hit, SearchResult
-from retrieval.errors import EncoderMismatch, NotFound
+from retrieval.errors import EncoderMismatch, EncoderTrouble, NotFound
 from retrieval.filters import AllOf, Condition, Filter
 from retrieval.ports import Store
 from retrieval.queries import Query
@@ -18,7 +18,8 @@ from retrieval.search.cache import DEFAULT_CACHE_BYTES, VectorCache
 from retrieval.search.candidates import find_candidates
 from retrieval.search.explain import Explanation, draw_explanation, similarity
 from retrieval.search.grouping import Ranking, Wanted, group, rank
-from retrieval.search.probes import Probes, as_embedding, embed_query
+from retrieval.search.matches import Matches, drawn, matched
+from retrieval.search.probes import Probes, as_embedding, embed_query, encoder_errors, open_picture
 from retrieval.search.rerank import score_candidates
 from retrieval.watching import Nobody, Stretch, Watch
 
@@ -107,6 +108,23 @@ class SearchEngine:
         similar = await similarity(self._encoder, probes.embeddings, as_embedding(stored))
         picture = await pages.picture(tenant, page_id) if overlay else None
         return await asyncio.to_thread(draw_explanation, page, similar, picture)
+
+    async def matches(self, tenant: str, page_id: str, other_id: str, *, overlay: bool = True) -> Matches:
+        """Which parts of two stored pictures look alike; both are looked at anew, whatever encoder made their vectors.
+
+        Raises NotFound page_not_found, EncoderTrouble (explain_unsupported for an encoder that sees no parts).
+        """
+        encoder, pages = self._encoder, self._store.pages
+        if not isinstance(encoder, Regional):
+            raise EncoderTrouble(
+                "This encoder does not look at pictures part by part.", code="explain_unsupported", retryable=False
+            )
+        pictures = [await pages.picture(tenant, one) for one in (page_id, other_id)]
+        with encoder_errors():
+            first, second = [await encoder.regions(await asyncio.to_thread(open_picture, one)) for one in pictures]
+        regions = matched(first, second)
+        image = await asyncio.to_thread(drawn, pictures[0], pictures[1], regions) if overlay else None
+        return Matches(page_id, other_id, regions, image)
 
     async def _whole_filter(self, tenant: str, query: Query) -> Filter:
         """The filter with the claims that must not show, so that they are left out before any cut."""

@@ -74,6 +74,7 @@ CALLS = [
     Call("GET", "/v1/pages/{page_id}/image", ("page.picture",)),
     Call("GET", "/v1/pages/{page_id}/image", ("page.picture",), {"headers": {"If-None-Match": "*"}}),
     Call("GET", "/v1/pages/{page_id}/similar", ("search.page",), claim="C-2"),
+    Call("GET", "/v1/pages/{page_id}/matches/{other_page_id}", ("page.matches",)),
     Call("POST", "/v1/claims/{claim_id}/similar", ("search.claim",), {"json": {}}, "C-2"),
     Call("GET", "/v1/claims/{claim_id}/reused", ("photos.reused",)),
     Call("POST", "/v1/search", ("search.words",), {"json": WORDS}),
@@ -115,7 +116,9 @@ async def test_every_route_leaves_the_records_that_it_is_said_to(api: Api) -> No
     have = await made(api)
     for number, call in enumerate(CALLS):
         before = len(await records(api))
-        path = call.route.format(claim_id="C-1", page_id=have.page_id, asset_id=have.asset_id, job_id=have.job_id)
+        path = call.route.format(
+            claim_id="C-1", page_id=have.page_id, other_page_id=have.page_id, asset_id=have.asset_id, job_id=have.job_id
+        )
         options = dict(call.options)
         if "{page_id}" in str(options.get("json")):
             options["json"] = {**options["json"], "page_id": have.page_id}

@@ -40,7 +40,12 @@ class Ids:
     job_id: str
 
     def of(self, name: str) -> str:
-        known = {"like_page_id": "page_id", "page_ids": "page_id", "exclude_claim_ids": "claim_id"}
+        known = {
+            "like_page_id": "page_id",
+            "other_page_id": "page_id",
+            "page_ids": "page_id",
+            "exclude_claim_ids": "claim_id",
+        }
         assert known.get(name, name) in self.__dataclass_fields__, f"teach this test what {name} is the id of"
         return str(getattr(self, known.get(name, name)))
 

@@ -80,7 +80,7 @@ async def test_answers_fit_the_document(api: Api, document: dict[str, Any]) -> N
     page_id = (await api.add_page(["hail"], "C-1", line="auto", loss_date="2026-03-31"))["page"]["page_id"]
     asset_id = (await api.client.get("/v1/claims/C-1/assets")).json()["items"][0]["asset_id"]
     job_id = (await api.client.get("/v1/jobs")).json()["items"][0]["job_id"]
-    ids = {"claim_id": "C-1", "page_id": page_id, "asset_id": asset_id, "job_id": job_id}
+    ids = {"claim_id": "C-1", "page_id": page_id, "other_page_id": page_id, "asset_id": asset_id, "job_id": job_id}
     for method, path, operation in _operations(document):
         schema = operation["responses"].get("200", {}).get("content", {}).get("application/json", {}).get("schema")
         if schema is None or method in ("DELETE", "PUT") or (method, path) == ("POST", "/v1/claims/{claim_id}/assets"):

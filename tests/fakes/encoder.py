@@ -26,6 +26,7 @@ from models.encoder import (
     FloatArray,
     PackedPages,
     QueryInput,
+    Regions,
     SimilarityMap,
     encoder_id,
 )
@@ -150,6 +151,12 @@ class FakeEncoder:
         if query.words:
             return SimilarityMap(words=query.words, scores=scores, cells=page.cells)
         return SimilarityMap(words=("",), scores=scores.max(axis=0, keepdims=True), cells=page.cells)
+
+    async def regions(self, image: Image.Image) -> Regions:
+        """Its cells; without tokens there is nothing to look at."""
+        if not self._tokens:
+            raise EncoderError("explain_unsupported", "This encoder cannot say where a page matched.", retryable=False)
+        return Regions(_cell_tokens(_mosaic(image)), _cells(*image.size))
 
     async def aclose(self) -> None:
         self.closed = True

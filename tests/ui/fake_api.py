@@ -94,6 +94,7 @@ class FakeApi:
             Route("/v1/claims/{claim_id}/assets", self._assets, methods=["GET", "POST"]),
             Route("/v1/claims/{claim_id}/pages", self._pages_of),
             Route("/v1/pages/{page_id}", self._page),
+            Route("/v1/pages/{page_id}/matches/{other}", self._matches),
             Route("/v1/pages/{page_id}/image", self._image),
             Route("/v1/jobs/{job_id}", self._job),
         ]
@@ -220,6 +221,15 @@ class FakeApi:
         words = [{"word": word, "score": 0.7} for word in (query.get("text") or "").split()]
         overlay = base64.b64encode(target.getvalue()).decode()
         return JSONResponse({"page_id": query["page_id"], "words": words, "overlay": overlay})
+
+    async def _matches(self, request: Request) -> Response:
+        page_id, other = request.path_params["page_id"], request.path_params["other"]
+        self.asked.append(("GET", f"/v1/pages/{page_id}/matches", other))
+        target = io.BytesIO()
+        Image.new("RGB", (64, 32), "orange").save(target, "PNG")
+        regions = [{"box": [0, 0, 9, 9], "other_box": [0, 0, 9, 9], "likeness": 0.8}] * 2
+        overlay = base64.b64encode(target.getvalue()).decode()
+        return JSONResponse({"page_id": page_id, "other_page_id": other, "regions": regions, "overlay": overlay})
 
     async def _facets(self, request: Request) -> Response:
         facets: list[Json] = []

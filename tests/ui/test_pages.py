@@ -144,9 +144,12 @@ def test_similar_claims_show_pictures_side_by_side_and_what_they_cost(open_page:
     page.toggle(key="apart").set_value(True).run()
     assert api.asked[-1][2]["exclude_same_policy"] is True
     page.button(key="why-1").click().run()
-    explained = api.asked[-1][2]
-    assert api.pages[explained["like_page_id"]]["claim_id"] == "C-2026-04211"
-    assert api.pages[explained["page_id"]]["claim_id"] != "C-2026-04211"
+    assert not page.exception
+    _, path, other = api.asked[-1]
+    assert path.endswith("/matches")
+    assert api.pages[path.split("/")[3]]["claim_id"] == "C-2026-04211"
+    assert api.pages[other]["claim_id"] != "C-2026-04211"
+    assert "mark 2 parts that look alike" in "".join(markdown.value for markdown in page.markdown)
 
 
 def test_a_photo_that_is_in_another_claim_is_shown_beside_it(open_page: OpenPage, api: FakeApi) -> None:

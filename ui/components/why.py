@@ -12,7 +12,7 @@ from ui.client import ApiProblem
 from ui.components.ask import Asked
 from ui.components.messages import problem_sentence
 from ui.components.pictures import alt_text
-from ui.records import Hit
+from ui.records import Hit, Matches
 
 
 @st.dialog("Why this page?", width="large")
@@ -20,6 +20,9 @@ def show_why(hit: Hit, asked: Asked) -> None:
     """asked: the query that found the hit."""
     try:
         with st.spinner("Looking where it matches ..."):
+            if asked.like and hit.page.kind == "photo":
+                _show_matches(hit, backend.matches(asked.like, hit.page.page_id))
+                return
             found = backend.explain(hit.page.page_id, text=asked.text, picture=asked.picture, like=asked.like)
     except ApiProblem as problem:
         st.info(problem_sentence(problem), icon=":material/info:")
@@ -40,6 +43,22 @@ def show_why(hit: Hit, asked: Asked) -> None:
         words = found.words or hit.words
         if words and asked.text:
             st.html(word_bars(words))
+
+
+def _show_matches(hit: Hit, found: Matches) -> None:
+    parts = "one part" if found.count == 1 else f"{found.count} parts"
+    words = (
+        f"Boxes of one colour and number mark {parts} that look alike."
+        if found.count
+        else ("No part of one looks like a part of the other: they are alike as a whole.")
+    )
+    with st.container(key="why-page"):
+        st.image(
+            found.overlay,
+            width="stretch",
+            alt=f"The page you compare with, beside {alt_text(hit.page, hit.claim)}; {parts} marked in both",
+        )
+    st.markdown(f"**{hit.score:.0%}** match. {words}")
 
 
 def word_bars(words: Sequence[tuple[str, float]]) -> str:
