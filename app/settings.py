@@ -42,7 +42,8 @@ class Settings(BaseSettings):
     encoder: str = Field(
         "local",
         description="What turns pages and words into vectors: `local`, our own model; `voyage`, voyage-multimodal-3.5; "
-        "or `onnx:PATH`, any image encoder exported to ONNX (`docs/encoders.md`).",
+        "`voyage+local`, the same with our look at each photo beside it; or `onnx:PATH`, any image encoder exported to "
+        "ONNX (`docs/encoders.md`).",
     )
     tenant: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = Field(
         "default",
@@ -187,7 +188,7 @@ class Settings(BaseSettings):
     @classmethod
     def _known_encoder(cls, value: str) -> str:
         if not is_encoder_name(value):
-            raise ValueError("it is local, voyage or onnx:PATH")
+            raise ValueError("it is local, voyage, voyage+local or onnx:PATH")
         return value
 
     @field_validator("otlp_endpoint")

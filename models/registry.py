@@ -9,6 +9,7 @@ from models.encoder import Encoder, EncoderError
 
 ONNX = "onnx:"
 """Begins the name of an encoder that is a file."""
+VOYAGE_AND_LOOKS = "voyage+local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +30,34 @@ class EncoderOptions:
 
 def is_encoder_name(name: str) -> bool:
     """Whether `create_encoder` knows it; a file that it names may still be missing."""
-    return name in ("local", "voyage") or (name.startswith(ONNX) and name != ONNX)
+    return name in ("local", "voyage", VOYAGE_AND_LOOKS) or (name.startswith(ONNX) and name != ONNX)
 
 
 def create_encoder(name: str, options: EncoderOptions | None = None) -> Encoder:
-    """The encoder called `name`: "local", "voyage" or "onnx:PATH". Raises ValueError for any other name, EncoderError
-    encoder_misconfigured where it cannot be had."""
+    """The encoder called `name`: "local", "voyage", "voyage+local" or "onnx:PATH". Raises ValueError for any other
+    name, EncoderError encoder_misconfigured where it cannot be had."""
     if not is_encoder_name(name):
-        raise ValueError(f"unknown encoder {name!r}: use local, voyage or onnx:PATH")
+        raise ValueError(f"unknown encoder {name!r}: use local, voyage, voyage+local or onnx:PATH")
     options = options or EncoderOptions()
     if name == "local":
         from models.local import LocalEncoder
 
         return LocalEncoder.load(device=options.device, threads=options.threads)
-    if name == "voyage":
+    if name in ("voyage", VOYAGE_AND_LOOKS):
         from models.voyage import VoyageEncoder
 
-        return VoyageEncoder(
+        voyage = VoyageEncoder(
             api_key=options.voyage_api_key,
             base_url=options.voyage_base_url,
             dims=options.voyage_dims,
             timeout_s=options.voyage_timeout_s,
         )
+        if name == "voyage":
+            return voyage
+        from models.fused import FusedEncoder
+        from models.local.looks import Looks
+
+        return FusedEncoder(voyage, Looks.load())
     try:
         from models.onnx import OnnxEncoder
     except ModuleNotFoundError as error:
