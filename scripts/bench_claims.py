@@ -31,6 +31,7 @@ from pydantic import SecretStr
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from app.demo import demo_claims
+from app.logs import configure_logs
 from app.main import create_app
 from app.settings import Settings
 from app.wiring import build_services, load_encoder
@@ -178,7 +179,9 @@ def main() -> None:
     """The command line; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
-    asyncio.run(measure(parser.parse_args().photos))
+    given = parser.parse_args()
+    configure_logs("error")
+    asyncio.run(measure(given.photos))
 
 
 if __name__ == "__main__":
