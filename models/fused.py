@@ -84,7 +84,9 @@ class FusedEncoder:
         ]
 
     async def score(self, query: Embedding, pages: PackedPages) -> FloatArray:
-        scores = await self._main.score(query, pages)
+        name = encoder_id(self._main)
+        asked = replace(query, encoder=name, tokens=None, cells=None)
+        scores = await self._main.score(asked, _without_looks(pages, name))
         if query.tokens is None or not len(pages.tokens):
             return scores
         return await asyncio.to_thread(_fused, scores, query.tokens[0], pages)
@@ -106,6 +108,12 @@ class FusedEncoder:
     def _with_look(self, one: Embedding, look: FloatArray, image: Image.Image) -> Embedding:
         whole = np.array([[0, 0, image.width, image.height]], np.float32)
         return replace(one, encoder=encoder_id(self), tokens=look[None], cells=whole)
+
+
+def _without_looks(pages: PackedPages, encoder: str) -> PackedPages:
+    """As the main encoder made them."""
+    none = np.zeros((0, 1), np.int8), np.zeros(0, np.float16), np.zeros(len(pages) + 1, np.int64)
+    return PackedPages(pages.summaries, *none, encoder=encoder)
 
 
 def _fused(scores: FloatArray, look: FloatArray, pages: PackedPages) -> FloatArray:

@@ -7,8 +7,10 @@ import io
 
 from PIL import Image
 
+from models.fused import FusedEncoder
 from tests.app.conftest import Api, MakeApi
 from tests.fakes.encoder import FakeEncoder
+from tests.models.test_fused import PICTURES, Upright
 
 
 async def pages_of(api: Api) -> tuple[str, str]:
@@ -42,3 +44,21 @@ async def test_an_encoder_that_sees_no_parts_says_so(make_api: MakeApi) -> None:
     first, second = await pages_of(api)
     reply = await api.client.get(f"/v1/pages/{first}/matches/{second}")
     assert (reply.status_code, reply.json()["code"]) == (409, "explain_unsupported")
+
+
+async def test_with_two_spaces_a_photo_finds_photos_and_says_how_sure_it_is(make_api: MakeApi) -> None:
+    api = await make_api(encoder=FusedEncoder(FakeEncoder(tokens=False), Upright()))  # type: ignore[arg-type]
+    await api.put_claim("C-1")
+    for place, picture in enumerate(PICTURES):
+        target = io.BytesIO()
+        # On a dark ground, for a photo and not a paper.
+        photo = Image.new("RGB", (picture.width + 60, picture.height + 60), (90, 20, 20))
+        photo.paste(picture, (30, 30))
+        photo.save(target, "PNG")
+        assert (await api.upload("C-1", (f"{place}.png", target.getvalue()))).status_code == 202
+    await api.work()
+    found = await api.client.post("/v1/search", files=[("image", ("asked.png", target.getvalue()))])
+    hits = found.json()["hits"]
+    assert hits[0]["asset"]["filename"] == "3.png"
+    assert [hit["page"]["kind"] for hit in hits] == ["photo"] * 4
+    assert hits[0]["probability"] > 0.99
