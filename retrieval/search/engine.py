@@ -7,6 +7,8 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from PIL import Image
+
 from models.encoder import Encoder, Regional, encoder_id
 from retrieval.documents import Hit, SearchResult
 from retrieval.errors import EncoderMismatch, EncoderTrouble, NotFound
@@ -18,7 +20,7 @@ from retrieval.search.cache import DEFAULT_CACHE_BYTES, VectorCache
 from retrieval.search.candidates import find_candidates
 from retrieval.search.explain import Explanation, draw_explanation, similarity
 from retrieval.search.grouping import Ranking, Wanted, group, rank
-from retrieval.search.matches import Matches, drawn, matched
+from retrieval.search.matches import Matches, drawn, like_parts, matched
 from retrieval.search.probes import Probes, as_embedding, embed_query, encoder_errors, open_picture
 from retrieval.search.rerank import score_candidates
 from retrieval.watching import Nobody, Stretch, Watch
@@ -94,8 +96,9 @@ class SearchEngine:
     async def explain(self, tenant: str, query: Query, page_id: str, *, overlay: bool = True) -> Explanation:
         """Which parts of the page answer the query; its filter and limits play no part.
 
-        Raises NotFound page_not_found, EncoderMismatch for a page of another encoder, EncoderTrouble
-        (explain_unsupported for an encoder without tokens).
+        A photo that was found by a picture is looked at part by part, where the encoder can. Raises NotFound
+        page_not_found, EncoderMismatch for a page of another encoder, EncoderTrouble (explain_unsupported for an
+        encoder without tokens).
         """
         pages = self._store.pages
         page = await pages.get(tenant, page_id)
@@ -104,27 +107,37 @@ class SearchEngine:
             raise NotFound.of("page", page_id)
         if stored.encoder != self._version:
             raise EncoderMismatch(f"This page was indexed with {stored.encoder}; the search uses {self._version}.")
-        probes = await embed_query(pages, self._encoder, tenant, query)
-        similar = await similarity(self._encoder, probes.embeddings, as_embedding(stored))
-        picture = await pages.picture(tenant, page_id) if overlay else None
-        return await asyncio.to_thread(draw_explanation, page, similar, picture)
+        looked_at = page.kind == "photo" and query.text is None and isinstance(self._encoder, Regional)
+        picture = await pages.picture(tenant, page_id) if overlay or looked_at else None
+        if looked_at and picture is not None and isinstance(self._encoder, Regional):
+            asked = list(query.images)
+            if query.page_id is not None:
+                asked.append(await self._opened(tenant, query.page_id))
+            similar = await like_parts(self._encoder, asked, await asyncio.to_thread(open_picture, picture))
+        else:
+            probes = await embed_query(pages, self._encoder, tenant, query)
+            similar = await similarity(self._encoder, probes.embeddings, as_embedding(stored))
+        return await asyncio.to_thread(draw_explanation, page, similar, picture if overlay else None)
 
     async def matches(self, tenant: str, page_id: str, other_id: str, *, overlay: bool = True) -> Matches:
         """Which parts of two stored pictures look alike; both are looked at anew, whatever encoder made their vectors.
 
         Raises NotFound page_not_found, EncoderTrouble (explain_unsupported for an encoder that sees no parts).
         """
-        encoder, pages = self._encoder, self._store.pages
+        encoder = self._encoder
         if not isinstance(encoder, Regional):
             raise EncoderTrouble(
                 "This encoder does not look at pictures part by part.", code="explain_unsupported", retryable=False
             )
-        pictures = [await pages.picture(tenant, one) for one in (page_id, other_id)]
+        first, second = await self._opened(tenant, page_id), await self._opened(tenant, other_id)
         with encoder_errors():
-            first, second = [await encoder.regions(await asyncio.to_thread(open_picture, one)) for one in pictures]
-        regions = matched(first, second)
-        image = await asyncio.to_thread(drawn, pictures[0], pictures[1], regions) if overlay else None
+            regions = matched(await encoder.regions(first), await encoder.regions(second))
+        image = await asyncio.to_thread(drawn, first, second, regions) if overlay else None
         return Matches(page_id, other_id, regions, image)
+
+    async def _opened(self, tenant: str, page_id: str) -> Image.Image:
+        """The stored picture. Raises NotFound page_not_found."""
+        return await asyncio.to_thread(open_picture, await self._store.pages.picture(tenant, page_id))
 
     async def _whole_filter(self, tenant: str, query: Query) -> Filter:
         """The filter with the claims that must not show, so that they are left out before any cut."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from models.encoder import Regions
-from retrieval.search.probes import open_picture
+from models.encoder import Regional, Regions, SimilarityMap
+from retrieval.errors import EncoderTrouble
+from retrieval.search.probes import encoder_errors
 
 MOST_MATCHES = 5
 LEAST_LIKENESS = 0.35
@@ -69,7 +71,22 @@ def matched(first: Regions, second: Regions) -> tuple[RegionMatch, ...]:
     )
 
 
-def drawn(picture: bytes, other: bytes, regions: tuple[RegionMatch, ...]) -> bytes:
+async def like_parts(encoder: Regional, asked: Sequence[Image.Image], photo: Image.Image) -> SimilarityMap:
+    """How alike each part of a photo is to the part of the pictures asked with that it is most like. Raises
+    EncoderTrouble explain_unsupported for a photo that is flat all over."""
+    with encoder_errors():
+        theirs = await encoder.regions(photo)
+        mine = [await encoder.regions(picture) for picture in asked]
+    vectors = np.concatenate([one.vectors for one in mine])
+    if not len(vectors) or not len(theirs.vectors):
+        raise EncoderTrouble(
+            "There is nothing on one of these pictures to compare.", code="explain_unsupported", retryable=False
+        )
+    scores = np.clip((vectors @ theirs.vectors.T).max(0, keepdims=True), 0.0, 1.0)
+    return SimilarityMap(words=("",), scores=scores, cells=theirs.boxes)
+
+
+def drawn(picture: Image.Image, other: Image.Image, regions: tuple[RegionMatch, ...]) -> bytes:
     """PNG. Slow work without I/O, for a thread. picture, other: as stored."""
     sides = [_outlined(picture, [region.box for region in regions])]
     sides.append(_outlined(other, [region.other_box for region in regions]))
@@ -81,8 +98,7 @@ def drawn(picture: bytes, other: bytes, regions: tuple[RegionMatch, ...]) -> byt
     return target.getvalue()
 
 
-def _outlined(picture: bytes, boxes: list[Box]) -> Image.Image:
-    image = open_picture(picture)
+def _outlined(image: Image.Image, boxes: list[Box]) -> Image.Image:
     scale = HEIGHT / image.height
     small = image.resize((max(1, round(image.width * scale)), HEIGHT), Image.Resampling.LANCZOS, reducing_gap=2.0)
     draw = ImageDraw.Draw(small)

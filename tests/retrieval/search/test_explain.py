@@ -120,3 +120,16 @@ async def test_a_page_with_nothing_to_read_is_not_blamed_on_the_encoder(store: S
         await engine.explain(TENANT, ask("hail"), blank)
     assert caught.value.code == "explain_unsupported"
     assert "one vector a page" not in caught.value.detail
+
+
+async def test_a_photo_found_by_a_picture_is_explained_by_its_like_parts(
+    store: Store, encoder: FakeEncoder, engine: SearchEngine
+) -> None:
+    words = [f"a{number}" for number in range(16)]
+    [photo] = await add_pages(store, encoder, "C-1", [draw_words(words)], kind="photo")
+    asked = draw_words([f"b{number}" for number in range(15)] + ["a6"])
+    found = await engine.explain(TENANT, Query(images=(asked,)), photo)
+    assert (found.words, cell_of(found.combined)) == (("",), (1, 2))
+    assert found.overlay is not None
+    with pytest.raises(EncoderTrouble):
+        await SearchEngine(store, FakeEncoder(tokens=False)).explain(TENANT, Query(images=(asked,)), photo)

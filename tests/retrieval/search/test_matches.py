@@ -38,13 +38,10 @@ def test_parts_over_each_other_are_shown_once_and_few_in_all() -> None:
 
 
 def test_both_pictures_are_drawn_with_the_boxes_of_a_match_in_one_colour() -> None:
-    def stored(size: tuple[int, int]) -> bytes:
-        target = io.BytesIO()
-        Image.new("RGB", size, "grey").save(target, "WEBP")
-        return target.getvalue()
-
     [found] = matched(regions([[1, 0]], [0]), regions([[1, 0]], [5]))
-    picture = Image.open(io.BytesIO(drawn(stored((20, 20)), stored((40, 20)), (found,))))
+    picture = Image.open(
+        io.BytesIO(drawn(Image.new("RGB", (20, 20), "grey"), Image.new("RGB", (40, 20), "grey"), (found,)))
+    )
     assert picture.size == (HEIGHT + GAP + 2 * HEIGHT, HEIGHT)
     pixels = np.asarray(picture.convert("RGB"))
     at = np.flatnonzero((pixels == COLOURS[0]).all(2).any(0))
