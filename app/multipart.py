@@ -86,6 +86,7 @@ class _Form:
         self._body = request.stream()
         self._events: deque[_Event] = deque()
         self._headers = _Headers()
+        self._begun = False
         self._complete = False
         self._parser = MultipartParser(
             boundary,
@@ -120,6 +121,11 @@ class _Form:
                 if not self._complete:
                     raise _malformed("The form ends in the middle.")
                 continue
+            if not self._begun:
+                # The parser skips what follows an empty line up to the next hyphen, but only within one chunk: what
+                # stands before the first boundary would count by how the network cut it.
+                chunk = chunk.lstrip(b"\r\n")
+                self._begun = bool(chunk)
             try:
                 self._parser.write(chunk)
             except FormParserError:
