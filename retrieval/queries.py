@@ -23,7 +23,7 @@ class Query:
     images: RGB pictures, orientation applied, at most 5; a page scores by its best match among them.
     page_id: "more like this": a stored page is the query; its own claim is left out.
     claim_id: a stored claim is the query, by its pages; it is left out. page_ids: which of its pages, at most 24; empty
-    = all, near copies once, photos first.
+    = all, near copies once, photos alone where there are any.
     filter: on claim and page facts. exclude_claim_ids: claims never shown. exclude_same_policy: with claim_id, leaves
     out claims of the same policy. min_score: 0..1, of the page, or of the claim when grouped.
     diversity: 0..1, when grouped by claim: 0 = by score alone, towards 1 = unlike claims first.

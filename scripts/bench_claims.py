@@ -166,13 +166,18 @@ async def rows_of(name: str, cases: Sequence[Case], encoder: Encoder) -> list[di
 
 async def measure(photos: Path) -> None:
     encoder = await load_encoder(Settings(encoder="local"))
-    rows = await rows_of("demo", demo_cases(), encoder)
-    for strangers, name in ((0, "three photos of one label"), (1, "two of one label, one of another")):
-        rows += await rows_of(name, photo_cases(photos / "dev", strangers=strangers), encoder)
     stamp = record.stamp(["torch"], others={"weights": encoder.version})
+    sets = {
+        "demo": demo_cases(),
+        "three photos of one label": photo_cases(photos / "dev", strangers=0),
+        "two of one label, one of another": photo_cases(photos / "dev", strangers=1),
+    }
+    for name, cases in sets.items():
+        rows = await rows_of(name, cases, encoder)
+        # Set by set, so that a run that is cut short keeps what it has.
+        record.replace_rows(record.BENCHMARKS / "claims.csv", [{**row, **stamp} for row in rows], key="claims")
+        record.show(rows)
     await encoder.aclose()
-    record.write_csv(record.BENCHMARKS / "claims.csv", [{**row, **stamp} for row in rows])
-    record.show(rows)
 
 
 def main() -> None:

@@ -178,8 +178,9 @@ async def list_pages(
     "/{claim_id}/similar", tags=["search"], summary="Find claims like this one", responses=problems(400, 404, 413)
 )
 async def find_similar(context: ContextDep, claim_id: ClaimId, body: SimilarRequest) -> SearchReply:
-    """Its photos and pages are paired with those of every other claim, one to one; `pairs` shows which. No hit means
-    that no other claim reaches `min_score`, or that one side has no page to compare. `losses` says what they cost."""
+    """Its photos, or its pages where it has none, are paired with those of every other claim, one to one; `pairs` shows
+    which, `page_ids` chooses others. No hit means that no other claim reaches `min_score`, or that one side has no page
+    to compare. `losses` says what they cost."""
     question = Question(
         claim_id=claim_id,
         page_ids=tuple(body.page_ids),

@@ -63,7 +63,10 @@ async def embed_query(pages: PageIndex, encoder: Encoder, tenant: str, query: Qu
 
 
 async def _chosen_pages(pages: PageIndex, tenant: str, claim_id: str, wanted: Sequence[str]) -> tuple[str, ...]:
-    """`wanted`, or the claim's photos without near copies and then its other pages; at most MAX_PAGES."""
+    """`wanted`, or the claim's photos without near copies, or its pages where it has no photo; at most MAX_PAGES.
+
+    Papers are left out beside photos because a form is like the same form of every other claim: compared too, they
+    brought claims in the same forms and not with the same damage (`scripts/bench_claims.py`)."""
     if wanted:
         known = await pages.get_many(tenant, wanted)
         for page_id in wanted:
@@ -80,7 +83,7 @@ async def _chosen_pages(pages: PageIndex, tenant: str, claim_id: str, wanted: Se
         cursor = listing.next_cursor
         if cursor is None:
             break
-    listed.sort(key=lambda page: page.kind != "photo")
+    listed = [page for page in listed if page.kind == "photo"] or listed
     vectors = await pages.vectors(tenant, [page.page_id for page in listed])
     return await asyncio.to_thread(_unlike, [page for page in listed if page.page_id in vectors], vectors)
 

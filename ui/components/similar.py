@@ -35,7 +35,7 @@ def show_similar(claim: Claim, pages: list[Page]) -> None:
             pages,
             format_func=lambda page: page.label,
             key="probes",
-            placeholder="all its photos and pages",
+            placeholder="all its photos" if any(page.kind == "photo" for page in pages) else "all its pages",
             max_selections=MOST_PAGES,
             width=420,
         )

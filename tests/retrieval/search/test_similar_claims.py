@@ -127,15 +127,17 @@ async def test_nothing_comparable_is_an_empty_answer(store: Store, encoder: Fake
     assert (await engine.search(TENANT, like("C", min_score=0.95))).hits == ()
 
 
-async def test_near_copies_among_its_own_pages_ask_once_and_photos_come_first(
+async def test_near_copies_among_its_own_photos_ask_once_and_papers_only_where_there_are_none(
     store: Store, encoder: FakeEncoder, engine: SearchEngine
 ) -> None:
     await _some(store, encoder)
     darker = photo("roof").point(lambda value: value * 0.99)
     [letter] = await add_pages(store, encoder, "W", [photo("letter")])
+    assert (await engine.search(TENANT, like("W"))).asked == (letter,)
     photos = await add_pages(store, encoder, "W", [photo("roof"), darker, photo("mud")], kind="photo")
     result = await engine.search(TENANT, like("W"))
-    assert result.asked == (photos[0], photos[2], letter)
+    assert result.asked == (photos[0], photos[2])
+    assert (await engine.search(TENANT, like("W", page_ids=(letter,)))).asked == (letter,)
 
 
 async def test_a_claim_of_many_pages_asks_with_the_first_of_them(
