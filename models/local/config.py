@@ -50,7 +50,9 @@ class ScoreConfig:
     written for the training pages, in other words than theirs, and on words of those pages, some mistyped.
 
     P(word on page) = sigmoid(slope * s + bias - length * ln(tokens / 125)) for the best cosine s of the page.
-    join: factor of two typed words read as one. date: factor of a date rewritten in digits. common: factor of the
+    join: factor of two typed words read as one. date: factor of a date rewritten in digits. look: factor of what is
+    seen of a page instead of printed on it. Where most words say what a page looks like, that counts in full, printed:
+    factor of those words in print, filler: of the rarity of the words around them. common: factor of the
     rarity of words that hold a question together. near: factor of a word that means the same as a typed one, falling
     to 0 at a likeness of near_from; near_doubt: probability up to which it does not count. topic_slope, topic_bias:
     for the cosine of the summaries of words and picture; topic: most that words score on a picture without print, so
@@ -64,6 +66,9 @@ class ScoreConfig:
     length: float = 0.75
     join: float = 0.9
     date: float = 1.0
+    look: float = 0.6
+    printed: float = 0.5
+    filler: float = 0.1
     common: float = 0.3
     near: float = 0.75
     near_from: float = 0.4

@@ -24,12 +24,14 @@ from models.encoder import (
 )
 from models.local.config import LocalConfig
 from models.local.memory import give_back
+from models.local.page_looks import Looks
 from models.local.reading import Reader
 from models.local.rotation import rotate_tokens
 from models.local.scoring import explain_words, same_kind, score_pages
 from models.local.weights import read_weights
 
 NAME = "local"
+LOOKS = "looks.npz"
 WEIGHTS = Path(__file__).parent / "weights"
 BATCH_PAGES = 8
 
@@ -54,12 +56,15 @@ class LocalEncoder:
         Raises EncoderError encoder_misconfigured: no weights, weights of other code, no such device.
         """
         place = _device(device)
-        config, network = read_weights(weights or WEIGHTS)
+        weights = weights or WEIGHTS
+        config, network = read_weights(weights)
         rotate_tokens(network)
         # What OMP_NUM_THREADS allows is torch's number before anybody changes it.
         torch.set_num_threads(threads or min(_cores(), torch.get_num_threads()))
         half = place.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
-        return cls(config, Reader(config, network, device=place, half=half, encoder=f"{NAME}/{config.version}"))
+        encoder = f"{NAME}/{config.version}"
+        looks = Looks.load(weights / LOOKS) if (weights / LOOKS).exists() else None
+        return cls(config, Reader(config, network, device=place, half=half, encoder=encoder, looks=looks))
 
     @property
     def name(self) -> str:

@@ -9,22 +9,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch.nn import functional as F
 
 from models.encoder import Embedding, FloatArray, Regions
 from models.local.config import WORD_BYTES, LocalConfig, ReadConfig
+from models.local.facts import Facts, measured
 from models.local.ink import ink_of, inked_cells
 from models.local.layers import Chunks
 from models.local.network import Network
+from models.local.page_looks import Looks, Seen, Sight
 from models.local.page_tower import Cells
 from models.local.pictures import brightness, log_aspect, padded, reading_copy, thumbnail
 from models.local.regions import regions_of
 from models.local.scenes import SCENE_PIXELS, is_scene
+from models.local.scoring import cosine_for
 from models.local.sideways import find_sideways
-from models.local.visual_tower import joined as one_vector
-from models.local.words import as_bytes, plan_query, typed_words
+from models.local.words import LOOK, as_bytes, plan_query, typed_words
 
 SHORT = 12
 """Bytes of most words."""
+SUREST = 0.98
+"""Probability of a look at most: a whole one has no length."""
 WIDEST_GAP = 4
 """Columns between two neighbouring inked cells of one word, at most: 32 pixels, wider than the gaps of spaced print."""
 
@@ -42,10 +47,18 @@ class Reader:
     """Runs the network for one thread. device: where its weights lie; half: bf16 for reading."""
 
     def __init__(
-        self, config: LocalConfig, network: Network, *, device: torch.device, half: bool, encoder: str
+        self,
+        config: LocalConfig,
+        network: Network,
+        *,
+        device: torch.device,
+        half: bool,
+        encoder: str,
+        looks: Looks | None = None,
     ) -> None:
         self.device = device
         self._config, self._network, self._half, self._encoder = config, network.to(device), half, encoder
+        self._looks = looks
 
     @torch.inference_mode()
     def picture(self, picture: Image.Image) -> Embedding:
@@ -55,34 +68,44 @@ class Reader:
         aspect = torch.tensor([log_aspect(picture)], device=self.device)
         # Not in bf16: the picture's features would leave those of fp32 by more than 0.001 of the cosine.
         features = self._network.visual.backbone(look)
-        summary = one_vector(*self._network.visual.head(features, aspect))[0]
+        summary = self._network.visual.summaries(features, aspect)[0]
         if is_scene(features) and not self._glance(picture):
             return Embedding(summary=summary.cpu().numpy(), encoder=self._encoder)
-        found = self._study(picture)
-        keep = distinct(found, read)
+        found, cells, ink, inked = self._study(picture)
+        facts = measured(look[0].cpu().numpy(), ink, inked, aspect=picture.width / picture.height)
+        seen = self._looks.seen(sight_of(features[0], cells, facts)) if self._looks else []
+        keep = distinct(found, read, most=read.tokens - len(seen))
+        tokens, boxes = found.tokens[keep], found.boxes[keep]
+        if self._looks is not None and seen:
+            whole = np.array(picture.size * 2, np.float32)
+            tokens = np.concatenate([tokens, self._look_tokens(self._looks, seen, beside=len(keep))])
+            boxes = np.concatenate([boxes, np.array([word.box for word in seen], np.float32) * whole])
         return Embedding(
             summary=summary.cpu().numpy(),
             encoder=self._encoder,
-            tokens=found.tokens[keep] if len(keep) else None,
-            cells=found.boxes[keep] if len(keep) else None,
+            tokens=tokens if len(tokens) else None,
+            cells=boxes if len(tokens) else None,
         )
 
     def _glance(self, picture: Image.Image) -> bool:
         """Whether a small copy shows a word: then there may be more that is smaller."""
-        found = self._read(brightness(reading_copy(picture, pixels=SCENE_PIXELS)))
+        found, _ = self._read(brightness(reading_copy(picture, pixels=SCENE_PIXELS)))
         return bool((found.confidence >= self._config.read.confidence).any())
 
-    def _study(self, picture: Image.Image) -> Found:
-        """Read as large as it is, smaller where more holds ink than print does. Boxes in pixels of the picture."""
+    def _study(self, picture: Image.Image) -> tuple[Found, Cells, torch.Tensor, NDArray[np.bool_]]:
+        """Read as large as it is, smaller where more holds ink than print does. Boxes in pixels of the picture; the
+        cells of the page, its ink and the cells that hold any, for what is said of its look."""
         network, read = self._config.network, self._config.read
         copy = reading_copy(picture, pixels=read.pixels)
-        crowded = inked_count(copy, cell_height=network.cell_height, cell_width=network.cell_width) / read.cells
+        ink, inked = coarse_ink(copy, cell_height=network.cell_height, cell_width=network.cell_width)
+        crowded = inked.sum() / read.cells
         if crowded > 1.0:
             copy = reading_copy(picture, pixels=int(copy.width * copy.height / crowded))
         grey = brightness(copy)
-        found = joined([self._read(grey), *(() if crowded > 1.0 else self._read_margins(grey))])
+        page, cells = self._read(grey)
+        found = joined([page, *(() if crowded > 1.0 else self._read_margins(grey))])
         scale = np.array([picture.width / copy.width, picture.height / copy.height] * 2, np.float32)
-        return Found(found.tokens, found.boxes * scale, found.confidence)
+        return Found(found.tokens, found.boxes * scale, found.confidence), cells, ink, inked
 
     @torch.inference_mode()
     def regions(self, picture: Image.Image) -> Regions:
@@ -100,7 +123,19 @@ class Reader:
         everything = torch.ones(1, len(typed), dtype=torch.bool, device=self.device)
         summary = self._network.text.summaries(features[typed][None], everything)[0]
         tokens = self._network.text.tokens(features).cpu().numpy() if words else None
+        if tokens is not None:
+            looks = [row for row, string in enumerate(strings) if string.startswith(LOOK)]
+            names = [strings[row].removeprefix(LOOK) for row in looks]
+            # An encoder that says nothing of looks is not asked for them: zeros answer nothing.
+            tokens[looks] = self._looks.signs_of(names) if self._looks is not None else 0.0
         return Embedding(summary=summary.cpu().numpy(), encoder=self._encoder, tokens=tokens, words=words)
+
+    def _look_tokens(self, looks: Looks, seen: Sequence[Seen], *, beside: int) -> FloatArray:
+        """(n, d): the signs of what was seen, as short as it is unsure, so that they are answered with that
+        probability. beside: tokens of print on the page."""
+        sure = np.array([word.sure for word in seen], np.float32).clip(max=SUREST)
+        length = np.maximum(cosine_for(sure, beside + len(seen), self._config.score), 0.0)
+        return looks.signs_of([word.word for word in seen]) * length[:, None].astype(np.float32)
 
     def _features(self, strings: Sequence[str]) -> torch.Tensor:
         """Of the text tower, one row a string; short strings apart, for the work grows with the longest."""
@@ -119,14 +154,14 @@ class Reader:
             strip = grey[:, left : left + width]
             sideways = find_sideways(strip)
             if sideways is not None:
-                found = self._read(np.ascontiguousarray(np.rot90(strip[sideways.top : sideways.bottom])))
+                found, _ = self._read(np.ascontiguousarray(np.rot90(strip[sideways.top : sideways.bottom])))
                 x0, y0, x1, y1 = found.boxes.T
                 boxes = np.stack([width - y1, sideways.top + x0, width - y0, sideways.top + x1], axis=1)
                 kept = touching(boxes, sideways.spots)
                 moved = boxes[kept] + np.array([left, 0, left, 0], np.float32)
                 yield Found(found.tokens[kept], moved, found.confidence[kept])
 
-    def _read(self, grey: FloatArray) -> Found:
+    def _read(self, grey: FloatArray) -> tuple[Found, Cells]:
         page = torch.from_numpy(padded(grey)).to(self.device)[None, None]
         tower = self._network.page
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
@@ -136,11 +171,25 @@ class Reader:
         boxes = word_boxes(
             cells, chunks, height=self._config.network.cell_height, width=self._config.network.cell_width
         )
-        return Found(
+        found = Found(
             tokens[0][chunks.mask[0]].cpu().numpy(),
             clipped(boxes, width=grey.shape[1], height=grey.shape[0]),
             (1.0 - blank.amin(-1)).cpu().numpy(),
         )
+        return found, cells
+
+
+def sight_of(features: torch.Tensor, cells: Cells, facts: Facts) -> Sight:
+    """Of one page. features: [channels, rows, columns] of the backbone."""
+    mask = cells.mask[0]
+    return Sight(
+        features=F.normalize(features.mean((1, 2)).float(), dim=0).cpu().numpy(),
+        cells=cells.hidden[0, mask].float().cpu().numpy(),
+        place=cells.index[0, mask].cpu().numpy(),
+        rows=cells.rows,
+        columns=cells.columns,
+        facts=facts,
+    )
 
 
 def clipped(boxes: FloatArray, *, width: int, height: int) -> FloatArray:
@@ -164,10 +213,12 @@ def touching(boxes: FloatArray, others: FloatArray) -> NDArray[np.bool_]:
     return np.any((start < end).all(-1), axis=1)
 
 
-def inked_count(copy: Image.Image, *, cell_height: int, cell_width: int) -> int:
-    """About how many cells hold ink, told from a copy of half the size."""
-    half = torch.from_numpy(padded(brightness(copy.reduce(2))))[None, None]
-    return int(inked_cells(ink_of(half), cell_height // 2, cell_width // 2).sum())
+def coarse_ink(copy: Image.Image, *, cell_height: int, cell_width: int) -> tuple[torch.Tensor, NDArray[np.bool_]]:
+    """Ink [height, width] of a copy of half the size, and about which cells (rows, columns) hold ink, told from it."""
+    half = copy.reduce(2)
+    ink = ink_of(torch.from_numpy(padded(brightness(half)))[None, None])
+    inked = inked_cells(ink, cell_height // 2, cell_width // 2).view(-1, ink.shape[-1] * 2 // cell_width)
+    return ink[0, 0, : half.height, : half.width], inked.numpy()
 
 
 def word_boxes(cells: Cells, chunks: Chunks, *, height: int, width: int) -> FloatArray:
@@ -192,9 +243,8 @@ def word_boxes(cells: Cells, chunks: Chunks, *, height: int, width: int) -> Floa
     return np.stack([left * width, top * height, right * width, (top + 1) * height], axis=1).astype(np.float32)
 
 
-def distinct(found: Found, read: ReadConfig) -> NDArray[np.int64]:
-    """Which tokens are kept, in reading order: sure enough, no near copies of an earlier one, and the surest
-    when there are too many."""
+def distinct(found: Found, read: ReadConfig, *, most: int) -> NDArray[np.int64]:
+    """Which tokens are kept, in reading order: sure enough, no near copies of an earlier one, and the `most` surest."""
     keep = np.flatnonzero(found.confidence >= read.confidence)
     tokens = found.tokens[keep]
     alike = tokens @ tokens.T > read.duplicate
@@ -203,6 +253,6 @@ def distinct(found: Found, read: ReadConfig) -> NDArray[np.int64]:
         if not copy[place]:
             copy[place + 1 :] |= alike[place, place + 1 :]
     keep = keep[~copy]
-    if len(keep) > read.tokens:
-        keep = np.sort(keep[np.argsort(-found.confidence[keep], kind="stable")[: read.tokens]])
+    if len(keep) > most:
+        keep = np.sort(keep[np.argsort(-found.confidence[keep], kind="stable")[:most]])
     return keep

@@ -15,14 +15,16 @@ Doubles = NDArray[np.float64]
 
 USUAL_TOKENS = 125
 """Tokens of a page for which no correction of length is made."""
-FEWEST_TOKENS = 8
-"""Shorter pages are corrected like pages of this length."""
+FEWEST_TOKENS = 48
+"""Shorter pages are corrected like pages of this length: of eight specks that are no print some are like any word."""
 QUESTION = 3
 """Other words in a query from which its common words only hold it together; in a shorter one they may be a name."""
 MOST_PRODUCTS = 64_000_000
 """Pairs of tokens that are compared where some of the query's can be spared: in a large collection a picture's tokens
 are thinned, and fewer words of like meaning are looked for."""
 FEWEST_SIGHTS = 32
+LONGEST_LOOK = 0.9
+"""Length of a page's token up to which it says what the page looks like; print has length 1."""
 FULL_PRINT = 40
 """Tokens from which a picture counts as one that is read, not only looked at."""
 
@@ -42,10 +44,11 @@ def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, devic
         scores = 1.0 - (1.0 - print_score) * (1.0 - topic)
     else:
         scores = _sigmoid(config.picture_slope * likeness + config.picture_bias)
-        if query.tokens is not None:
-            shown = presence(_thinned(query.tokens, len(pages.tokens)), pages, config, device)
+        printed = None if query.tokens is None else query.tokens[np.linalg.norm(query.tokens, axis=1) > LONGEST_LOOK]
+        if printed is not None and len(printed):
+            shown = presence(_thinned(printed, len(pages.tokens)), pages, config, device)
             weight = rarity(shown.sum(0), len(pages))
-            share = config.print * min(1.0, len(query.tokens) / FULL_PRINT)
+            share = config.print * min(1.0, len(printed) / FULL_PRINT)
             scores = (1.0 - share) * scores + share * (shown @ weight) / weight.sum()
     return np.clip(scores, 0.0, 1.0).astype(np.float32)
 
@@ -61,16 +64,22 @@ def same_kind(query: Embedding, page: Embedding, config: ScoreConfig) -> float |
 def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles:
     """(P,) in 0..1. shown: (P, strings), probability that a string stands on a page.
 
-    The typed words are cut into spans (a word, two joined, a date, a word of like meaning) so that the sum of rarity
-    times probability is largest. A word of like meaning is worth its own rarity at most.
+    The typed words are cut into spans (a word, two joined, a date, a look, a word of like meaning) so that the sum of
+    rarity times probability is largest. A word of like meaning is worth its own rarity at most.
     """
-    values = [_value(span, shown[:, span.rows].max(1), config) for span in plan.spans]
+    seen, layout = plan.seen(), plan.layout()
+    values = [
+        _value(span, shown[:, span.rows].max(1), config) * _share(span, seen, config, layout=layout)
+        for span in plan.spans
+    ]
     evidence = np.zeros((len(shown), len(plan.words)))
     for span, value in zip(plan.spans, values, strict=True):
         evidence[:, span.first : span.end] = np.maximum(evidence[:, span.first : span.end], value[:, None])
     weight = rarity(evidence.sum(0), len(shown))
     common = np.array([canonical(word) in COMMON_WORDS for word in plan.words])
-    if (~common).sum() >= QUESTION:
+    if layout:
+        weight[plan.filler()] *= config.filler
+    elif (~common).sum() >= QUESTION:
         weight[common] *= config.common
     known = rarity(shown.sum(0), len(shown))
     best = [np.zeros(len(shown)) for _ in range(len(plan.words) + 1)]
@@ -78,6 +87,8 @@ def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles
         worth = weight[span.first : span.end].sum()
         if span.kind == "near":
             worth = min(worth, known[span.rows[0]])
+        elif span.kind == "look":
+            worth = min(worth, known[list(span.rows)].min())
         best[span.end] = np.maximum(best[span.end], best[span.first] + value * worth)
     return best[-1] / weight.sum()
 
@@ -101,6 +112,12 @@ def calibrated(cosines: Doubles, tokens: NDArray[np.int64] | int, config: ScoreC
     return _sigmoid(config.slope * cosines + config.bias - config.length * excess)
 
 
+def cosine_for(chance: FloatArray, tokens: int, config: ScoreConfig) -> FloatArray:
+    """The cosines that `calibrated` turns into these probabilities on a page of so many tokens."""
+    excess = np.log(max(tokens, FEWEST_TOKENS) / USUAL_TOKENS)
+    return (np.log(chance / (1.0 - chance)) - config.bias + config.length * excess) / config.slope
+
+
 def rarity(found: Doubles, pages: int) -> Doubles:
     """Inverse document frequency > 0 of things found on that many of the pages (a sum of probabilities)."""
     return np.log1p((pages - found + 0.5) / (found + 0.5))
@@ -116,8 +133,10 @@ def explain_words(query: Embedding, page_tokens: FloatArray, config: ScoreConfig
     if not query.words:
         return ("",), shown.max(0, keepdims=True).astype(np.float32)
     scores = np.zeros((len(query.words), count))
-    for span in plan_query(query.words).spans:
-        value = _value(span, shown[list(span.rows)].max(0), config)
+    plan = plan_query(query.words)
+    seen, layout = plan.seen(), plan.layout()
+    for span in plan.spans:
+        value = _value(span, shown[list(span.rows)].max(0), config) * _share(span, seen, config, layout=layout)
         scores[span.first : span.end] = np.maximum(scores[span.first : span.end], value)
     return query.words, scores.astype(np.float32)
 
@@ -127,7 +146,14 @@ def _value(span: Span, shown: Doubles, config: ScoreConfig) -> Doubles:
     if span.kind == "near":
         likeness = max(0.0, span.likeness - config.near_from) / (1.0 - config.near_from)
         return config.near * likeness * np.maximum(0.0, shown - config.near_doubt) / (1.0 - config.near_doubt)
-    return {"word": 1.0, "join": config.join, "date": config.date}[span.kind] * shown
+    return {"word": 1.0, "join": config.join, "date": config.date, "look": 1.0}[span.kind] * shown
+
+
+def _share(span: Span, seen: NDArray[np.bool_], config: ScoreConfig, *, layout: bool) -> float:
+    """Of what a span counts: print comes before looks, but the other way round where looks are asked for."""
+    if span.kind == "look":
+        return 1.0 if layout else config.look
+    return config.printed if layout and seen[span.first : span.end].all() else 1.0
 
 
 def _thinned(tokens: FloatArray, rows: int) -> FloatArray:

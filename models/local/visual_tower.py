@@ -71,4 +71,8 @@ class VisualTower(nn.Module):
 
     def forward(self, thumbnails: Tensor, aspect: Tensor) -> Tensor:
         """fp32 unit vectors [batch, summary_dim]. aspect: [batch], ln(width / height)."""
-        return joined(*self.head(self.backbone(thumbnails), aspect))
+        return self.summaries(self.backbone(thumbnails), aspect)
+
+    def summaries(self, features: Tensor, aspect: Tensor) -> Tensor:
+        """The same from the features of the backbone."""
+        return joined(*self.head(features, aspect))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.local.config import WORD_BYTES
+from models.local.look_words import LAYOUT, SAID
 from models.local.meanings import meanings
 from models.local.spelling import corrected
 
@@ -23,6 +24,11 @@ CORRECTED = 0.9
 MOST_NEAR = 48
 """Words of like meaning that are looked for beside them."""
 LONGEST_DATE = 4
+LOOK = "*"
+"""Before the name of a look, which no typed word can be."""
+LONGEST_LOOK = 3
+NOT = ("without", "no", "not")
+"""Before a look that is not wanted."""
 COMMON_WORDS = frozenset((
     "a", "about", "after", "again", "against", "all", "also", "an", "and", "any", "are", "as", "at", "be",
     "because", "been", "before", "being", "between", "but", "by", "can", "could", "did", "do", "does", "during",
@@ -49,7 +55,7 @@ _DATES = (
 )
 
 
-Kind = Literal["word", "join", "date", "near"]
+Kind = Literal["word", "join", "date", "look", "near"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +72,35 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class QueryPlan:
-    """What is looked for, all of it a function of the typed words. strings: canonical, each once, one token each.
-    spans: every typed word alone, in order, then neighbours joined, dates rewritten, and words of like meaning,
-    the nearest first. said: strings that say what was typed; those after them are near it."""
+    """What is looked for, all of it a function of the typed words. strings: canonical, each once, one token each; those
+    that begin with LOOK are names of looks. spans: every typed word alone, in order, then neighbours joined, dates
+    rewritten, looks, and words of like meaning, the nearest first. said: strings that say what was typed; those after
+    them are near it."""
 
     words: tuple[str, ...]
     strings: tuple[str, ...]
     spans: tuple[Span, ...]
     said: int
+
+    def seen(self) -> NDArray[np.bool_]:
+        """(words,): which of them may say what a page looks like."""
+        found = np.zeros(len(self.words), bool)
+        for span in self.spans:
+            if span.kind == "look":
+                found[span.first : span.end] = True
+        return found
+
+    def filler(self) -> NDArray[np.bool_]:
+        """(words,): which of them hold a question together, or say where or how something looks."""
+        typed = [canonical(word) for word in self.words]
+        loose = [word in COMMON_WORDS or word in LAYOUT for word in typed]
+        unwanted = [first in NOT and word in SAID for first, word in itertools.pairwise(["", *typed])]
+        return np.logical_or(loose, unwanted) & ~self.seen()
+
+    def layout(self) -> bool:
+        """Whether most of the words say what the page looks like."""
+        seen = self.seen()
+        return bool(seen.sum() > (~seen & ~self.filler()).sum())
 
     def narrowed(self, strings: int) -> QueryPlan:
         """With the first so many strings, and at least those that say what was typed."""
@@ -113,6 +140,13 @@ def plan_query(words: Sequence[str]) -> QueryPlan:
             strings = list(dict.fromkeys(_date_forms(" ".join(letters[first:end]))))
             if strings:
                 add("date", first, end, strings)
+    first = 0
+    while first < len(letters):
+        ends = range(min(first + LONGEST_LOOK, len(letters)), first, -1)
+        end = next((end for end in ends if "".join(letters[first:end]) in SAID), first)
+        if end > first and (not first or letters[first - 1] not in NOT):
+            add("look", first, end, [LOOK + look for look in SAID["".join(letters[first:end])]])
+        first = max(first + 1, end)
     said = len(rows)
     table = meanings()
     near = [(likeness, place, other) for place, word in enumerate(letters) for other, likeness in table.of(word)]

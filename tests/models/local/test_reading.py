@@ -143,7 +143,7 @@ def unit(*rows: tuple[float, float]) -> np.ndarray:
 
 def kept(tokens: np.ndarray, confidence: list[float], read: ReadConfig) -> list[int]:
     found = Found(tokens, np.zeros((len(tokens), 4), np.float32), np.array(confidence, np.float32))
-    return distinct(found, read).tolist()
+    return distinct(found, read, most=read.tokens).tolist()
 
 
 def test_near_copies_of_an_earlier_token_are_dropped() -> None:
