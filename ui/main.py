@@ -14,9 +14,9 @@ st.html(HERE / "assets" / "style.css")
 
 page = st.navigation(
     [
-        st.Page("pages/search.py", title="Search", icon=":material/search:", default=True),
-        st.Page("pages/claims.py", title="Claims", icon=":material/folder_open:", url_path="claims"),
-        st.Page("pages/claim.py", title="Claim", url_path="claim", visibility="hidden"),
+        st.Page("views/search.py", title="Search", icon=":material/search:", default=True),
+        st.Page("views/claims.py", title="Claims", icon=":material/folder_open:", url_path="claims"),
+        st.Page("views/claim.py", title="Claim", url_path="claim", visibility="hidden"),
     ],
     position="top",
 )

@@ -25,7 +25,7 @@ def api() -> Iterator[FakeApi]:
 
 @pytest.fixture
 def open_page(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenPage]:
-    """Opens a page of the dashboard with address parameters: open_page("pages/claim.py", claim="C-1")."""
+    """Opens a page of the dashboard with address parameters: open_page("views/claim.py", claim="C-1")."""
     monkeypatch.setenv("CLAIMSIGHT_API_URL", api.url)
     monkeypatch.setattr("ui.entry.provider_is_set", lambda: False)
 

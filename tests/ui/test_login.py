@@ -74,12 +74,12 @@ def test_who_logs_out_has_to_type_a_key_again(api: FakeApi, open_page: OpenPage)
 def test_a_viewer_is_offered_nothing_that_the_role_does_not_allow(api: FakeApi, open_page: OpenPage) -> None:
     lock(api)
     for key, offered in ((ANN, True), (BOB, False)):
-        test = type_key(open_page(), key).switch_page("pages/claim.py")
+        test = type_key(open_page(), key).switch_page("views/claim.py")
         test.query_params["claim"] = next(iter(api.claims))
         shown = labels(test.run())
         assert "View" in shown
         assert [name in shown for name in ("Edit", "Delete")] == [offered, offered]
-        assert ("New claim" in labels(test.switch_page("pages/claims.py").run())) is offered
+        assert ("New claim" in labels(test.switch_page("views/claims.py").run())) is offered
 
 
 def test_what_one_saw_is_not_remembered_for_another(api: FakeApi, open_page: OpenPage) -> None:

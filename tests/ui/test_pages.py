@@ -110,7 +110,7 @@ def test_text_from_a_claim_is_never_markup(open_page: OpenPage, api: FakeApi) ->
     claim = api.claims["C-2026-04137"]
     claim["damage_types"] = ["<img src=x onerror=alert(1)>"]
     claim["description"] = "<script>alert(2)</script> windscreen"
-    for page in (open_page(q="windscreen"), open_page("pages/claim.py", claim="C-2026-04137")):
+    for page in (open_page(q="windscreen"), open_page("views/claim.py", claim="C-2026-04137")):
         html = _html(page)
         assert "&lt;img src=x" in html
         assert "<img src=x" not in html
@@ -118,7 +118,7 @@ def test_text_from_a_claim_is_never_markup(open_page: OpenPage, api: FakeApi) ->
 
 
 def test_claim_page_shows_facts_and_pages(open_page: OpenPage) -> None:
-    page = open_page("pages/claim.py", claim="C-2026-04507")
+    page = open_page("views/claim.py", claim="C-2026-04507")
     assert not page.exception
     html = _html(page)
     for words in ("C-2026-04507", "$2,419.20", "Honda Civic 2010", "17 Jun 2026", "adjuster-report.pdf, page 2"):
@@ -126,12 +126,12 @@ def test_claim_page_shows_facts_and_pages(open_page: OpenPage) -> None:
 
 
 def test_an_unknown_claim_is_said_so(open_page: OpenPage) -> None:
-    page = open_page("pages/claim.py", claim="C-0")
+    page = open_page("views/claim.py", claim="C-0")
     assert page.error[0].value == "This claim does not exist, or it was deleted."
 
 
 def test_similar_claims_show_pictures_side_by_side_and_what_they_cost(open_page: OpenPage, api: FakeApi) -> None:
-    page = open_page("pages/claim.py", claim="C-2026-04211", tab="Similar claims")
+    page = open_page("views/claim.py", claim="C-2026-04211", tab="Similar claims")
     assert not page.exception
     assert api.asked[-1][1:] == (
         "/v1/claims/C-2026-04211/similar",
@@ -153,11 +153,11 @@ def test_similar_claims_show_pictures_side_by_side_and_what_they_cost(open_page:
 
 
 def test_a_photo_that_is_in_another_claim_is_shown_beside_it(open_page: OpenPage, api: FakeApi) -> None:
-    assert "Also in other claims" not in _html(open_page("pages/claim.py", claim="C-2026-04211"))
+    assert "Also in other claims" not in _html(open_page("views/claim.py", claim="C-2026-04211"))
     photo = next(p for p in api.pages.values() if (p["claim_id"], p["kind"]) == ("C-2026-04211", "photo"))
     content = (DEMO / "data" / "c-2026-04211" / photo["filename"]).read_bytes()
     api.add_file("C-2026-04137", "photo-again.jpg", content)
-    page = open_page("pages/claim.py", claim="C-2026-04211")
+    page = open_page("views/claim.py", claim="C-2026-04211")
     assert not page.exception
     html = _html(page)
     assert "Also in other claims" in html
@@ -166,27 +166,27 @@ def test_a_photo_that_is_in_another_claim_is_shown_beside_it(open_page: OpenPage
 
 
 def test_what_a_photo_says_against_the_claim_is_shown(open_page: OpenPage, api: FakeApi) -> None:
-    assert "What the files say themselves" not in _html(open_page("pages/claim.py", claim="C-2026-04211"))
+    assert "What the files say themselves" not in _html(open_page("views/claim.py", claim="C-2026-04211"))
     photo = next(p for p in api.pages.values() if (p["claim_id"], p["kind"]) == ("C-2026-04211", "photo"))
     api.told[photo["asset_id"]] = {
         "capture": {"taken_at": "2020-01-02T10:05:00", "make": "Canon", "model": "Canon EOS", "has_place": True},
         "contradictions": [{"code": "taken_long_before_loss", "detail": "Taken <b>long</b> before the loss."}],
     }
-    html = _html(open_page("pages/claim.py", claim="C-2026-04211"))
+    html = _html(open_page("views/claim.py", claim="C-2026-04211"))
     assert f"<b>{photo['filename']}</b>: Taken &lt;b&gt;long&lt;/b&gt; before the loss." in html
-    html = _html(open_page("pages/claim.py", claim="C-2026-04211", tab="Files"))
+    html = _html(open_page("views/claim.py", claim="C-2026-04211", tab="Files"))
     assert "taken 02 Jan 2020, 10:05 · Canon EOS · names its place" in html
 
 
 def test_no_comparable_claim_is_said_so(open_page: OpenPage, api: FakeApi) -> None:
     api.claims = {"C-2026-04211": api.claims["C-2026-04211"]}
-    page = open_page("pages/claim.py", claim="C-2026-04211", tab="Similar claims")
+    page = open_page("views/claim.py", claim="C-2026-04211", tab="Similar claims")
     assert "No comparable claim" in _html(page)
 
 
 def test_an_upload_is_followed_file_by_file(open_page: OpenPage, api: FakeApi) -> None:
     photo = next(key for key, page in api.pages.items() if page["kind"] == "photo")
-    page = open_page("pages/claim.py", claim="C-2026-04507", tab="Files")
+    page = open_page("views/claim.py", claim="C-2026-04507", tab="Files")
     uploader = page.get("file_uploader")[0]
     uploader.upload("photo-new.jpg", api.pictures[photo], "image/jpeg")
     uploader.upload("broken.jpg", b"not a picture", "image/jpeg").run()
@@ -200,7 +200,7 @@ def test_an_upload_is_followed_file_by_file(open_page: OpenPage, api: FakeApi) -
 
 
 def test_claims_are_listed_and_filtered(open_page: OpenPage) -> None:
-    page = open_page("pages/claims.py", line="auto", make="Honda")
+    page = open_page("views/claims.py", line="auto", make="Honda")
     assert not page.exception
     links = {link.proto.label for link in page.get("page_link")}
     assert links == {"C-2026-04507", "C-2026-04322"}

@@ -69,7 +69,7 @@ def come_back() -> None:
     """Takes up the last search after "back" from a claim. Streamlit's own history leaves the claim in the address of
     this page and the question out of it."""
     if "claim" in st.query_params:
-        st.switch_page("pages/search.py", query_params=st.session_state.get("last-search", {}))
+        st.switch_page("views/search.py", query_params=st.session_state.get("last-search", {}))
 
 
 def remember() -> None:

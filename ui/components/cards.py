@@ -28,8 +28,8 @@ def _card(hit: Hit, asked: Asked) -> None:
         show_page(hit.page, hit.claim)
     st.html(facts_html(hit))
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"actions-hit-{hit.rank}"):
-        st.page_link("pages/claim.py", label="Open claim", query_params={"claim": hit.claim.claim_id})
-        st.page_link("pages/search.py", label="More like this", query_params=like_link(hit.page.page_id))
+        st.page_link("views/claim.py", label="Open claim", query_params={"claim": hit.claim.claim_id})
+        st.page_link("views/search.py", label="More like this", query_params=like_link(hit.page.page_id))
         if st.button("View", key=f"view-{hit.rank}", type="tertiary"):
             open_large([hit.page, *(page for page, _ in hit.more)], 0, hit.claim)
         if st.button("Why", key=f"why-{hit.rank}", type="tertiary"):

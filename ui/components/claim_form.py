@@ -31,7 +31,7 @@ def new_claim() -> None:
         _refused(problem)
         return
     backend.forget_searches()
-    st.switch_page("pages/claim.py", query_params={"claim": claim.claim_id})
+    st.switch_page("views/claim.py", query_params={"claim": claim.claim_id})
 
 
 @st.dialog("Edit claim", width="large")

@@ -20,7 +20,7 @@ def show_rows(claims: Iterable[Claim], *, key: str) -> None:
 def _row(claim: Claim) -> None:
     with st.container(horizontal=True, wrap=False, vertical_alignment="center", key=f"row-{claim.claim_id}"):
         with st.container(width=130):
-            st.page_link("pages/claim.py", label=claim.claim_id, query_params={"claim": claim.claim_id})
+            st.page_link("views/claim.py", label=claim.claim_id, query_params={"claim": claim.claim_id})
         st.html(
             f'<div class="cs-listed"><span>{status_badge(claim.status)}</span>'
             f'<span class="cs-amount">{escape(money(claim.amount, claim.currency))}</span>'

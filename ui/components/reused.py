@@ -43,7 +43,7 @@ def _pair(place: int, reuse: Reuse) -> None:
     names = f"{escape(reuse.page.label)} and {escape(reuse.other_page.label)}"
     st.html(f'<div class="cs-file"><b>{how}</b> {names}</div>')
     st.page_link(
-        "pages/claim.py",
+        "views/claim.py",
         label=f"Open {reuse.other_claim.claim_id}",
         query_params={"claim": reuse.other_claim.claim_id},
     )

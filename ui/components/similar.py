@@ -78,7 +78,7 @@ def _neighbour(hit: Hit, asked: Mapping[int, Page]) -> None:
     with facts:
         st.html(facts_html(hit))
         with st.container(horizontal=True, gap="xsmall", key=f"actions-hit-{hit.rank}"):
-            st.page_link("pages/claim.py", label="Open claim", query_params={"claim": hit.claim.claim_id})
+            st.page_link("views/claim.py", label="Open claim", query_params={"claim": hit.claim.claim_id})
             best = asked.get(hit.pairs[0].asked) if hit.pairs else None
             if best is not None and st.button("Why", key=f"why-{hit.rank}", type="tertiary"):
                 show_why(hit, Asked(like=best.page_id))

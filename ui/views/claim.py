@@ -25,13 +25,13 @@ def main() -> None:
     claim_id = st.query_params.get("claim")
     if not claim_id:
         empty_state("folder_open", "No claim chosen", "Open a claim from the list of claims or from a search.")
-        st.page_link("pages/claims.py", label="To the claims", icon=":material/folder_open:")
+        st.page_link("views/claims.py", label="To the claims", icon=":material/folder_open:")
         return
     try:
         claim = backend.client().claim(claim_id)
     except ApiProblem as problem:
         show_problem(problem)
-        st.page_link("pages/claims.py", label="To the claims", icon=":material/folder_open:")
+        st.page_link("views/claims.py", label="To the claims", icon=":material/folder_open:")
         return
     pages = list(backend.client().pages(claim_id))
     assets = backend.client().assets(claim_id)
@@ -98,7 +98,7 @@ def _pages(claim: Claim, pages: list[Page]) -> None:
                     if st.button("View", key=f"view-{page.page_id}", type="tertiary"):
                         open_large(pages, place, claim)
                     st.page_link(
-                        "pages/search.py",
+                        "views/search.py",
                         label="More like this",
                         query_params=like_link(page.page_id),
                     )
@@ -145,7 +145,7 @@ def _confirm_delete(claim: Claim) -> None:
             st.error(problem_sentence(problem))
             return
         backend.forget_searches()
-        st.switch_page("pages/claims.py")
+        st.switch_page("views/claims.py")
 
 
 @st.dialog("Delete this file?")
