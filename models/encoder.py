@@ -19,7 +19,8 @@ class Embedding:
     """Vectors of one page or query, as an encoder made them.
 
     summary: float32 (D,), length 1 within 1e-3.
-    tokens: float32 (T, d), rows of length 1, 1 <= T <= 1024; None if the encoder gives none.
+    tokens: float32 (T, d), 1 <= T <= 1024, rows of length 1, shorter where they say unsurely what a page looks like;
+        None if the encoder gives none.
     cells: float32 (T, 4), boxes x0, y0, x1, y1 in pixels of the encoded picture, one a token;
         None for words and for encoders without tokens.
     encoder: name and version, "local/1". Vectors of two encoders are never compared.

@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.local.config import WORD_BYTES, NetworkConfig
-from models.local.words import as_bytes
+from models.local.config import NetworkConfig
+from models.local.words import as_bytes, canonical
 from models.training.batch import UNKNOWN, Batch
 
 RESEARCH_ONLY = "research-only"
@@ -33,11 +33,6 @@ class KnownPage:
     page_id: str
     picture: np.ndarray
     words: list[tuple[str, float, float, float]]
-
-
-def canonical(word: str) -> str:
-    """What is compared of a word: its ASCII letters and digits, lower case, 24 at most."""
-    return re.sub(r"[^a-z0-9]", "", word.lower())[:WORD_BYTES]
 
 
 def known_pages(folder: Path, *, research_only: bool) -> Iterator[KnownPage]:

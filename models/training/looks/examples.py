@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from models.local.reading import coarse_ink, sight_of
 from models.training.looks.sheet import Box
 from models.training.real_pages import RESEARCH_ONLY
 
+Behold = Callable[[Image.Image], tuple[Sight, NDArray[np.float32], NDArray[np.float32]]]
+"""A picture to its sight, the middle of each cell in pixels of the picture, (n, 2), and the tokens, (m, dim)."""
 UNKNOWN, PRINT = -1, -2
 """Kinds of cells of which less is known: nothing, or that it is print, in whatever face."""
 BY_EYE = Path(__file__).parent / "by_eye.tsv"
@@ -58,7 +60,7 @@ class Beholder:
 
     @torch.inference_mode()
     def __call__(self, picture: Image.Image) -> tuple[Sight, NDArray[np.float32], NDArray[np.float32]]:
-        """The sight; the middle of each cell in pixels of the picture, (n, 2); the tokens, (m, dim)."""
+        """See Behold."""
         shape, read = self.config.network, self.config.read
         look = thumbnail(picture, side=shape.thumbnail)
         features = self.network.visual.backbone(torch.from_numpy(look)[None])[0]
@@ -95,7 +97,7 @@ def in_print(middle: NDArray[np.float32], page: dict[str, Any]) -> NDArray[np.in
     return kinds
 
 
-def real_examples(folder: Path, behold: Beholder) -> list[Example]:
+def real_examples(folder: Path, behold: Behold) -> list[Example]:
     """Pages of a folder as data/docs/train describes it, but for research-only ones."""
     yes: dict[str, set[str]] = {}
     maybe: dict[str, set[str]] = {}
@@ -118,7 +120,7 @@ def real_examples(folder: Path, behold: Beholder) -> list[Example]:
     return found
 
 
-def scene_examples(photos: Sequence[Image.Image], behold: Beholder) -> list[Example]:
+def scene_examples(photos: Sequence[Image.Image], behold: Behold) -> list[Example]:
     """Photos: nothing is said of them, and of their cells nothing is known."""
     found: list[Example] = []
     for photo in photos:

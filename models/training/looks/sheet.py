@@ -80,8 +80,6 @@ class Sheet:
         at = x + align * (room - font.getlength(text))
         self.draw.text((at, y), text, font=font, fill=ink or self.ink)
         box = (at, y, at + font.getlength(text), y + font.size * 1.2)
-        if kind == "print" and font.path in self.faces["mono"]:
-            kind = "typewriter"
         if kind != "print" and text:
             self.things.append((kind, box))
         return box

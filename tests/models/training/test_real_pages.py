@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from models.local.ink import ink_of
 from models.local.reading_network import ReadingNetwork
 from models.training.batch import UNKNOWN
-from models.training.real_pages import RealPages, canonical, known_pages
+from models.training.real_pages import RealPages, known_pages
 from models.training.validate import Validation
 from tests.models.training.tiny import TINY, known_folder
 
@@ -57,8 +58,11 @@ def test_validation_asks_phrases_of_the_pages_that_may_judge(tmp_path: Path) -> 
     assert found.ndcg5 == 1.0
 
 
-@pytest.mark.parametrize(
-    ("typed", "kept"), [("RM12.00", "rm1200"), ("O'Neil,", "oneil"), ("--", ""), ("x" * 30, "x" * 24)]
-)
-def test_canonical_words_keep_letters_and_digits(typed: str, kept: str) -> None:
-    assert canonical(typed) == kept
+def test_words_of_real_pages_are_compared_as_typed_ones_are(tmp_path: Path) -> None:
+    folder = known_folder(tmp_path / "known")
+    with gzip.open(folder / "pages.jsonl.gz", "rt", encoding="utf-8") as file:
+        text = file.read().replace("invoice", "Zürich")
+    with gzip.open(folder / "pages.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.write(text)
+    words = {word for page in known_pages(folder, research_only=False) for word, *_ in page.words}
+    assert "zurich" in words

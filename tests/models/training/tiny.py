@@ -57,6 +57,6 @@ def known_folder(folder: Path) -> Path:
                 ImageDraw.Draw(picture).text((20, 20 + 40 * row), text, fill=20, font=ImageFont.load_default(18))
                 words.append({"text": text, "box": [20, 20 + 40 * row, 20 + 9 * len(text), 40 + 40 * row]})
             picture.save(folder / "pages" / f"{page_id}.webp", lossless=True)
-            page = {"page_id": page_id, "licence": licence, "text_source": source, "words": words}
+            page = {"page_id": page_id, "type": "receipt", "licence": licence, "text_source": source, "words": words}
             lines.write(json.dumps(page) + "\n")
     return folder
