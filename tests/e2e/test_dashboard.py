@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -27,15 +28,20 @@ WAIT_MS = 60_000
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("dashboard")
     records = {record["claim_id"]: record for record in json.loads((FOLDER / "claims.json").read_text("utf-8"))}
     facts = {number: {k: v for k, v in record.items() if k != "files"} for number, record in records.items()}
     cases = [case for case in demo_claims() if case.claim.claim_id in ENTERED]
     with serving(folder) as server:
         enter(server.url, cases, facts, limit_s=300)
-        with dashboard(server.url, folder) as url:
-            yield url
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def address(api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with dashboard(api, tmp_path_factory.mktemp("address")) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +139,14 @@ def test_why_marks_the_page(page: Page, address: str) -> None:
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("img", name="matching parts are marked")).to_be_visible()
     expect(dialog.get_by_text("quotation", exact=True)).to_be_visible()
+
+
+def test_a_claims_address_may_be_the_first_visit_after_a_start(page: Page, api: str, tmp_path: Path) -> None:
+    with dashboard(api, tmp_path) as url:
+        page.goto(f"{url}/claim?claim=C-2026-04507")
+        expect(page.get_by_role("heading", name="C-2026-04507")).to_be_visible()
+        expect(settled(page).get_by_role("link", name="main", exact=True)).to_have_count(0)
+        expect(page.get_by_role("link", name="Search", exact=True).first).to_be_visible()
 
 
 def test_a_page_opens_large(page: Page, address: str) -> None:
