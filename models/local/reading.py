@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn import functional as F
 
 from models.encoder import Embedding, FloatArray, Regions
 from models.local.config import WORD_BYTES, LocalConfig, ReadConfig
@@ -21,7 +20,7 @@ from models.local.page_looks import Looks, Seen, Sight
 from models.local.page_tower import Cells
 from models.local.pictures import brightness, log_aspect, padded, reading_copy, thumbnail
 from models.local.regions import regions_of
-from models.local.scenes import SCENE_PIXELS, is_scene
+from models.local.scenes import SCENE_PIXELS, is_scene, mean_features
 from models.local.scoring import cosine_for
 from models.local.sideways import find_sideways
 from models.local.words import LOOK, as_bytes, plan_query, typed_words
@@ -183,7 +182,7 @@ def sight_of(features: torch.Tensor, cells: Cells, facts: Facts) -> Sight:
     """Of one page. features: [channels, rows, columns] of the backbone."""
     mask = cells.mask[0]
     return Sight(
-        features=F.normalize(features.mean((1, 2)).float(), dim=0).cpu().numpy(),
+        features=mean_features(features[None])[0].cpu().numpy(),
         cells=cells.hidden[0, mask].float().cpu().numpy(),
         place=cells.index[0, mask].cpu().numpy(),
         rows=cells.rows,

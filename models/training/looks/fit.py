@@ -80,7 +80,6 @@ def cell_head(examples: Sequence[Example], seed: int) -> tuple[FloatArray, Float
             cells.append(one.sight.cells[taken])
             kinds.append(np.full(len(taken), kind))
     x, y = torch.from_numpy(np.concatenate(cells)), torch.from_numpy(np.concatenate(kinds))
-    right = F.one_hot(y.clamp(min=0), 1 + len(THINGS)).bool()
     y = y.clamp(min=0)
     count = torch.bincount(y, minlength=1 + len(THINGS)).float()
     # Rare things weigh more, but not as much as if there were as many of them.
@@ -88,9 +87,8 @@ def cell_head(examples: Sequence[Example], seed: int) -> tuple[FloatArray, Float
     head = torch.zeros(x.shape[1] + 1, 1 + len(THINGS), requires_grad=True)
 
     def loss() -> Tensor:
-        logit = x @ head[:-1] + head[-1]
-        missed = logit.logsumexp(1) - logit.masked_fill(~right, -1e9).logsumexp(1)
-        return (missed * share[y]).sum() / share[y].sum() + CELL_DECAY * head[:-1].pow(2).sum()
+        wrong = F.cross_entropy(x @ head[:-1] + head[-1], y, weight=share)
+        return wrong + CELL_DECAY * head[:-1].pow(2).sum()
 
     minimise(loss, head, steps=100)
     return head[:-1].detach().numpy(), head[-1].detach().numpy()

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from kernels.delta import bidirectional_delta
 from kernels.filter import short_filter
 from models.local.config import WORD_BYTES, NetworkConfig
-from models.local.layers import AttentionLayer, ChunkPool, RMSNorm, Router
+from models.local.layers import AttentionLayer, ChunkPool, Router, ScanLayer
 from models.local.layers.attention import HEAD_WIDTH, SHARPNESS
 from models.local.text_tower import TextTower
 
@@ -56,24 +56,12 @@ def turned(x: Tensor) -> Tensor:
     return torch.cat([a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin()], -1)
 
 
-class DeltaLayer(nn.Module):
+class DeltaLayer(ScanLayer):
     """The scan layer with the gated delta rule (Gated DeltaNet) in place of SSD; all else is alike."""
 
     def __init__(self, dim: int, *, state: int = 16, expand: int = 2, block: int = 64) -> None:
-        super().__init__()
-        self.inner, self.state, self.block = dim * expand, state, block
-        self.heads = self.inner // HEAD_WIDTH
-        self.norm = RMSNorm(dim)
+        super().__init__(dim, state=state, expand=expand, block=block)
         self.project = nn.Linear(dim, 2 * self.inner + 2 * state + 4 * self.heads, bias=False)
-        taps = torch.randn(3, self.inner + 2 * state) * 0.1
-        taps[1] += 1.0
-        self.taps, self.tap_bias = nn.Parameter(taps), nn.Parameter(torch.zeros(self.inner + 2 * state))
-        dt = torch.exp(torch.rand(2, self.heads) * (math.log(0.5) - math.log(0.02)) + math.log(0.02))
-        self.dt_bias = nn.Parameter(dt + torch.log(-torch.expm1(-dt)))
-        self.a_log = nn.Parameter(torch.log(torch.rand(2, self.heads) * 3 + 0.5))
-        self.skip = nn.Parameter(torch.ones(self.heads))
-        self.out_norm = RMSNorm(self.inner)
-        self.out = nn.Linear(self.inner, dim, bias=False)
 
     def forward(self, u: Tensor, mask: Tensor) -> Tensor:
         """u: [batch, time, dim]. mask: bool [batch, time]."""
