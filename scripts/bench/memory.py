@@ -57,15 +57,17 @@ class MemoryWatch:
 
 
 def descendants(root: int) -> list[int]:
-    """The process itself and all below it."""
-    found: list[int] = []
-    waiting = [root]
-    while waiting:
-        pid = waiting.pop()
-        found.append(pid)
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            with suppress(OSError):
-                waiting += [int(child) for child in children.read_text().split()]
+    """The process itself and all below it. Read from each process's own line, since the lists of children that a thread
+    keeps are gone when the thread is.
+    """
+    below: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # ended meanwhile
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            below.setdefault(parent, []).append(int(stat.parent.name))
+    found = [root]
+    for pid in found:
+        found += below.get(pid, [])
     return found
 
 

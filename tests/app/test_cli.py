@@ -16,6 +16,7 @@ import httpx2
 import pytest
 from PIL import Image
 
+from scripts.bench.memory import descendants
 from tests.app.conftest import picture
 from tests.e2e.processes import ROOT, embedding_service, environment, free_port, with_embedding_service
 
@@ -238,8 +239,8 @@ def test_serve_ends_gently_with_its_workers(working: Shell) -> None:
             if reply.status_code == 200:
                 break
             time.sleep(0.05)
-        children = _children(server.pid)
-        assert len(children) == 1
+        children = descendants(server.pid)[1:]
+        assert children
         httpx2.put(f"{url}/v1/claims/C-1", json={}).raise_for_status()
         job = httpx2.post(f"{url}/v1/claims/C-1/assets", files={"files": ("a.png", picture(["hail"]))}).json()
         with httpx2.stream("GET", f"{url}/v1/jobs/{job['job_id']}/events", timeout=60) as events:
@@ -253,10 +254,3 @@ def test_serve_ends_gently_with_its_workers(working: Shell) -> None:
     events_logged = [json.loads(line) for line in log.splitlines()]
     assert {"serving", "worker_started", "request", "worker_stopped"} <= {event["event"] for event in events_logged}
     assert "test-key-secret" not in log
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (task / "children").read_text().split()]
-    return found

@@ -17,6 +17,7 @@ from retrieval.ingestion.render import Renderer, Rendering
 from retrieval.ingestion.sniff import HEAD_BYTES, sniff
 from retrieval.ingestion.worker import Worker
 from retrieval.stores.sqlite import SqliteStore
+from scripts.bench.memory import descendants
 from tests.fakes.encoder import FakeEncoder
 
 TENANT = "tenant-a"
@@ -68,10 +69,7 @@ def _other_children() -> None:
 
 def children() -> list[int]:
     """Living processes below this one that the test started."""
-    found: list[int] = []
-    for path in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
-        found += [int(pid) for pid in path.read_text().split()]
-    return [pid for pid in found if pid not in _others]
+    return [pid for pid in descendants(os.getpid())[1:] if pid not in _others]
 
 
 def webp_chunks(data: bytes) -> set[bytes]:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from retrieval.errors import Refused
 from retrieval.ingestion.limits import MIB
 from retrieval.ingestion.media import MediaType
 from retrieval.ingestion.render import Renderer
+from scripts.bench.memory import descendants
 from tests.retrieval.ingestion.conftest import QUICK, children, rendered, resident_mib, sample
 
 ROOT = Path(__file__).parents[3]
@@ -85,7 +86,7 @@ async def test_everything_dies_with_a_killed_worker(tmp_path: Path) -> None:
     worker = await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT)
     try:
         tools = await _when_running(b"pdftoppm", below=worker.pid)
-        family = [pid for pid in (*tools, *_below(worker.pid)) if pid != worker.pid]
+        family = {*tools, *descendants(worker.pid)} - {worker.pid}
         assert len(set(family)) >= 2
     finally:
         worker.send_signal(signal.SIGKILL)
@@ -167,13 +168,6 @@ def _three_pages_with_a_bomb_in_the_middle(folder: Path) -> Path:
     return source
 
 
-def _below(root: int) -> Iterator[int]:
-    for task in Path(f"/proc/{root}/task").glob("*/children"):
-        for pid in map(int, task.read_text().split()):
-            yield pid
-            yield from _below(pid)
-
-
 def _is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -181,7 +175,7 @@ def _is_running(pid: int) -> bool:
         return False
 
 
-async def _all_gone(pids: list[int]) -> None:
+async def _all_gone(pids: Collection[int]) -> None:
     """A killed process is not gone in the same instant, but soon."""
     async with asyncio.timeout(10):
         while any(_is_running(pid) for pid in pids):  # noqa: ASYNC110  The kernel tells nobody.
@@ -191,7 +185,7 @@ async def _all_gone(pids: list[int]) -> None:
 async def _when_running(name: bytes, *, below: int | None = None) -> list[int]:
     """Process ids of the tool, once it runs below this process (or the one given)."""
     async with asyncio.timeout(30):
-        while not (found := [pid for pid in _below(below or os.getpid()) if name in _command(pid)]):  # noqa: ASYNC110
+        while not (found := [pid for pid in descendants(below or os.getpid())[1:] if name in _command(pid)]):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         return found
 
