@@ -17,9 +17,11 @@ from pathlib import Path
 from random import Random
 
 from demo_data import layouts, reports, scans
+from demo_data.bodywork import BODYWORK
 from demo_data.cases import Case
-from demo_data.home import HOME
-from demo_data.motor import MOTOR
+from demo_data.glass import GLASS
+from demo_data.persons import PERSONS
+from demo_data.property import PROPERTY
 from demo_data.scenes import SCENES
 from PIL import Image
 
@@ -67,7 +69,7 @@ def main() -> None:
     name, photo = TRY_THIS
     shutil.copyfile(photos[photo].path, TARGET / name)
     used = {name: photos[photo]}
-    for case in (*MOTOR, *HOME):
+    for case in (*GLASS, *BODYWORK, *PROPERTY, *PERSONS):
         files = draw(case, data / case.claim_id.lower(), photos, used)
         records.append(record(case, files))
     (TARGET / "claims.json").write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

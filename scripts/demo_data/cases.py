@@ -1,4 +1,4 @@
-"""The shape of a case. The cases themselves are in motor.py and home.py; every person and firm is invented."""
+"""The shape of a case. The cases are in glass, bodywork, property and persons; every person and firm is invented."""
 
 from __future__ import annotations
 
