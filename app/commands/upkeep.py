@@ -11,7 +11,8 @@ from dataclasses import asdict
 from app.commands import console
 from app.commands.session import session
 from app.main import create_app
-from app.settings import Settings, effective, load_settings, settings_markdown
+from app.settings import Settings, load_settings
+from app.settings_shown import effective, settings_markdown
 from models import encoder_id
 from retrieval.ports import IndexStatus
 from retrieval.reindex import reindex

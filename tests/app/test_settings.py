@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import FOREIGN, Settings, effective, load_settings, settings_markdown
+from app.settings import FOREIGN, Settings, load_settings
+from app.settings_shown import effective, settings_markdown
 from retrieval.errors import InvalidInput
 
 ROOT = Path(__file__).parents[2]
