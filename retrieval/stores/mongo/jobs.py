@@ -1,19 +1,14 @@
-"""The queue. One document a job, one an entry, so that workers on one upload do not wait for each other.
-
-A lease is a compare-and-set of one entry by its token, so two workers never hold one.
-"""
+"""The queue. One document a job, one an entry, so that workers on one upload do not wait for each other."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
-from pymongo import ReturnDocument, UpdateOne
-from pymongo.asynchronous.cursor import AsyncCursor
-from pymongo.errors import OperationFailure
+from pymongo import UpdateOne
 
 from retrieval.documents import (
     FINISHED_ENTRY,
@@ -31,30 +26,21 @@ from retrieval.ports import EntryOutcome, Listing, Note
 from retrieval.stores.cursors import make_cursor, read_cursor
 from retrieval.stores.mongo import leases
 from retrieval.stores.mongo.audit import MongoAudit
+from retrieval.stores.mongo.job_reading import find_job, whole_jobs
 from retrieval.stores.mongo.job_records import (
     AT_ONCE,
     FREE,
     adopted_job,
     failed_page_rows,
-    job_of,
-    lease_of,
     new_entry,
     new_job,
     waits_again,
 )
 from retrieval.stores.mongo.link import Document, Link, Session, guarded, stamp
-from retrieval.stores.mongo.progress import count_pages
 from retrieval.stores.mongo.records import record_id
+from retrieval.stores.mongo.taking import take_next
 
-# Several, so that workers that look at the same moment do not all fight for the first.
-_CANDIDATES = 8
-_LIST_BATCH = 100
-_WRITE_CONFLICT = 112
 _UNFINISHED = [EntryState.queued, EntryState.running]
-
-
-class _Locked(Exception):
-    """Another transaction has written the entry and has not ended."""
 
 
 class MongoJobs:
@@ -107,7 +93,7 @@ class MongoJobs:
         made, new = await self.link.transaction(work)
         if new and note is not None:
             await self._audit.chain_waiting(tenant)
-        return await self._get(tenant, made), new
+        return await find_job(self.link, tenant, made), new
 
     @guarded
     async def adopt(self, tenant: str, job: Job) -> None:
@@ -130,11 +116,11 @@ class MongoJobs:
     @guarded
     async def find_by_key(self, tenant: str, idempotency_key: str) -> Job | None:
         known = await self.link.job_keys.find_one({"_id": record_id(tenant, idempotency_key)})
-        return None if known is None else await self._get(tenant, known["job_id"])
+        return None if known is None else await find_job(self.link, tenant, known["job_id"])
 
     @guarded
     async def get(self, tenant: str, job_id: str) -> Job:
-        return await self._get(tenant, job_id)
+        return await find_job(self.link, tenant, job_id)
 
     @guarded
     async def list(
@@ -159,7 +145,7 @@ class MongoJobs:
             query.append({"$or": [{"created_at": {"$lt": created_at}}, same]})
         newest = self.link.jobs.find({"$and": query}).sort([("created_at", -1), ("job_id", -1)])
         found: list[Job] = []
-        async for job in self._whole(newest.batch_size(_LIST_BATCH)):
+        async for job in whole_jobs(self.link, newest):
             if state is None or job.state is state:
                 found.append(job)
             if len(found) > limit:
@@ -169,17 +155,7 @@ class MongoJobs:
 
     @guarded
     async def lease(self, worker_id: str, *, ttl: timedelta) -> Lease | None:
-        locked: list[str] = []
-        while candidates := await self._waiting(locked):
-            for entry in candidates:
-                try:
-                    taken = await self._take(entry, worker_id, ttl)
-                except _Locked:
-                    locked.append(entry["_id"])
-                    continue
-                if taken is not None:
-                    return lease_of(taken)
-        return None
+        return await take_next(self.link, worker_id, ttl=ttl, max_attempts=self._max_attempts)
 
     @guarded
     async def extend(self, lease: Lease, *, ttl: timedelta) -> Lease:
@@ -239,9 +215,9 @@ class MongoJobs:
             await self.link.entries.update_many(at_once, ended, session=session)
             await self.link.entries.update_many({**chosen, "state": EntryState.running}, asked, session=session)
 
-        job = await self._get(tenant, job_id)
+        job = await find_job(self.link, tenant, job_id)
         await self._audit.noted(tenant, work, note and (lambda _: note(job)))
-        return await self._get(tenant, job_id)
+        return await find_job(self.link, tenant, job_id)
 
     @guarded
     async def retry(self, tenant: str, job_id: str, *, note: Note[Job] | None = None) -> Job:
@@ -260,9 +236,9 @@ class MongoJobs:
             job = {"$set": {"cancel_requested": False, "updated_at": now}, "$inc": {"revision": 1}}
             await self.link.jobs.update_one(of_job, job, session=session)
 
-        job = await self._get(tenant, job_id)
+        job = await find_job(self.link, tenant, job_id)
         await self._audit.noted(tenant, work, note and (lambda _: note(job)))
-        return await self._get(tenant, job_id)
+        return await find_job(self.link, tenant, job_id)
 
     @guarded
     async def depth(self) -> QueueDepth:
@@ -284,86 +260,6 @@ class MongoJobs:
             return False
         asset_id = record_id(entry["tenant_id"], entry["claim_id"], entry["asset_id"])
         return await self.link.assets.find_one({"_id": asset_id}, {"_id": 1}, session=session) is not None
-
-    async def _get(self, tenant: str, job_id: str) -> Job:
-        job = await self.link.jobs.find_one({"_id": record_id(tenant, job_id)})
-        if job is None:
-            raise NotFound.of("job", job_id)
-        return (await self._with_entries([job]))[0]
-
-    async def _whole(self, jobs: AsyncCursor[Document]) -> AsyncIterator[Job]:
-        """Jobs with their entries, a batch at a time."""
-        batch: list[Document] = []
-        async for job in jobs:
-            batch.append(job)
-            if len(batch) == _LIST_BATCH:
-                for whole in await self._with_entries(batch):
-                    yield whole
-                batch = []
-        for whole in await self._with_entries(batch):
-            yield whole
-
-    async def _with_entries(self, jobs: Sequence[Document]) -> list[Job]:
-        if not jobs:
-            return []
-        chosen = {"tenant_id": jobs[0]["tenant_id"], "job_id": {"$in": [job["job_id"] for job in jobs]}}
-        entries: dict[str, list[Document]] = {}
-        async for entry in self.link.entries.find(chosen):
-            entries.setdefault(entry["job_id"], []).append(entry)
-        done = await count_pages(self.link, [entry for rows in entries.values() for entry in rows])
-        return [job_of(job, entries.get(job["job_id"], []), done) for job in jobs]
-
-    async def _waiting(self, locked: Sequence[str]) -> list[Document]:
-        """Entries to be taken, the oldest first: those that wait, and those whose worker went silent. locked: ids of
-        those to leave out."""
-        now = self.link.now()
-        others: Document = {"_id": {"$nin": locked}} if locked else {}
-        found: list[Document] = []
-        for query in (
-            {"state": EntryState.queued, "available_at": {"$lte": now}},
-            {"state": EntryState.running, "expires_at": {"$lte": now}},
-        ):
-            found += await self.link.entries.find({**others, **query}).sort("place", 1).limit(_CANDIDATES).to_list()
-        return sorted(found, key=_place_of)[:_CANDIDATES]
-
-    async def _take(self, entry: Document, worker_id: str, ttl: timedelta) -> Document | None:
-        """Leases the entry as it was seen, or ends it when it had its chances; None when there is no lease.
-
-        In a transaction, for that one fails at once where a plain write would wait: a worker that was killed while it
-        stored pages leaves a transaction that keeps the entry, until MongoDB ends it after a minute or two. Raises
-        _Locked.
-        """
-        seen = {name: entry[name] for name in ("_id", "state", "token", "expires_at", "cancel_requested")}
-        update: Document = {"updated_at": self.link.now()}
-        if entry["cancel_requested"]:
-            update.update(state=EntryState.cancelled, **FREE)
-        elif entry["attempts"] >= self._max_attempts:
-            update.update(state=EntryState.failed, code="attempts_exhausted", **FREE)
-            update["detail"] = f"Tried {entry['attempts']} times without success."
-            if entry["detail"] is not None:
-                update["detail"] += f" The last time: {entry['detail']}"
-        else:
-            update.update(state=EntryState.running, worker_id=worker_id, code=None, detail=None, failed_pages=[])
-            update["expires_at"] = stamp(self.link.clock() + ttl)
-        more = 1 if update["state"] == EntryState.running else 0
-        changes: Document = {"$set": update, "$inc": {"token": more, "attempts": more, "revision": 1}}
-
-        async def work(session: Session) -> Document | None:
-            try:
-                return await self.link.entries.find_one_and_update(
-                    seen, changes, return_document=ReturnDocument.AFTER, session=session
-                )
-            except OperationFailure as error:
-                if error.code == _WRITE_CONFLICT:
-                    raise _Locked from error  # else it would be tried again until the time is up
-                raise
-
-        taken = await self.link.transaction(work)
-        return taken if more else None
-
-
-def _place_of(entry: Document) -> str:
-    return entry["place"]
 
 
 def _fingerprint(claim_id: str, entries: Sequence[NewEntry]) -> str:
