@@ -12,6 +12,7 @@ of the others stay.
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import subprocess
 import sys
@@ -120,6 +121,8 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=900.0, metavar="SECONDS")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="parts of names of faults, or engines")
     given = parser.parse_args()
+    # As Ctrl-C: without it the service, which is in a session of its own, would outlive this.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = [
         fault
         for fault in FAULTS

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from scripts.bench.processes import command_of, descendants
+
 KIB_A_MIB = 1024
 _EVERY_S = 0.1
 
@@ -47,28 +49,11 @@ class MemoryWatch:
             now: dict[str, int] = {}
             for pid in descendants(self._root):
                 with suppress(OSError):  # ended meanwhile
-                    role = self._role(
-                        Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                    )
+                    role = self._role(command_of(pid).replace(b"\0", b" ").decode("utf-8", "replace"))
                     now[role] = now.get(role, 0) + pss_kib(pid)
             for role, kib in now.items():
                 self._kib[role] = max(self._kib.get(role, 0), kib)
             self._whole_kib = max(self._whole_kib, sum(now.values()))
-
-
-def descendants(root: int) -> list[int]:
-    """The process itself and all below it. Read from each process's own line, since the lists of children that a thread
-    keeps are gone when the thread is.
-    """
-    below: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # ended meanwhile
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            below.setdefault(parent, []).append(int(stat.parent.name))
-    found = [root]
-    for pid in found:
-        found += below.get(pid, [])
-    return found
 
 
 def pss_kib(pid: int) -> int:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from scripts.bench.memory import descendants
+from scripts.bench.processes import command_of, descendants
 from scripts.faults.house import LEASE_S, ROUND_LIMIT_S, House
 from tests.e2e.processes import environment
 
@@ -20,12 +20,7 @@ Round = Callable[[House], float | None]
 
 
 def worker_pids(house: House) -> list[int]:
-    found = []
-    for pid in descendants(house.server.process.pid):
-        command = Path(f"/proc/{pid}/cmdline")
-        if command.exists() and b"app.cli\0worker" in command.read_bytes():
-            found.append(pid)
-    return found
+    return [pid for pid in descendants(house.server.process.pid) if b"app.cli\0worker" in command_of(pid)]
 
 
 def kill_everything(house: House) -> float | None:

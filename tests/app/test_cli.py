@@ -16,7 +16,7 @@ import httpx2
 import pytest
 from PIL import Image
 
-from scripts.bench.memory import descendants
+from scripts.bench.processes import descendants, lives
 from tests.app.conftest import picture
 from tests.e2e.processes import ROOT, embedding_service, environment, free_port, with_embedding_service
 
@@ -250,7 +250,7 @@ def test_serve_ends_gently_with_its_workers(working: Shell) -> None:
         server.send_signal(signal.SIGTERM)
         output, log = server.communicate(timeout=60)
     assert (server.returncode, output) == (0, "")
-    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in children if lives(pid)]
     events_logged = [json.loads(line) for line in log.splitlines()]
     assert {"serving", "worker_started", "request", "worker_stopped"} <= {event["event"] for event in events_logged}
     assert "test-key-secret" not in log

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.supervisor import Supervisor
+from scripts.bench.processes import lives
 
 # Says its process id, then waits; on SIGTERM it says goodbye.
 CHILD = """
@@ -49,13 +50,6 @@ async def _started(folder: Path, count: int) -> list[int]:
     return found
 
 
-def _lives(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-
-
 async def test_children_are_stopped_gently(tmp_path: Path) -> None:
     stop = asyncio.Event()
     supervisor = _supervisor(tmp_path, count=2)
@@ -64,7 +58,7 @@ async def test_children_are_stopped_gently(tmp_path: Path) -> None:
     assert (supervisor.workers().alive, supervisor.workers().wanted) == (2, 2)
     stop.set()
     await running
-    assert all((tmp_path / f"{pid}.bye").exists() and not _lives(pid) for pid in pids)
+    assert all((tmp_path / f"{pid}.bye").exists() and not lives(pid) for pid in pids)
     assert supervisor.workers().alive == 0
 
 
@@ -78,7 +72,7 @@ async def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     assert supervisor.pids() == [second]
     stop.set()
     await running
-    assert not _lives(second)
+    assert not lives(second)
 
 
 async def test_waits_before_a_new_start_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +102,7 @@ async def test_a_child_that_will_not_stop_is_killed(tmp_path: Path) -> None:
     [pid] = await _started(tmp_path, 1)
     stop.set()
     await running
-    assert not _lives(pid)
+    assert not lives(pid)
 
 
 async def test_a_cancelled_supervisor_leaves_no_child(tmp_path: Path) -> None:
@@ -116,7 +110,7 @@ async def test_a_cancelled_supervisor_leaves_no_child(tmp_path: Path) -> None:
     [pid] = await _started(tmp_path, 1)
     running.cancel()
     await asyncio.wait({running})
-    assert not _lives(pid)
+    assert not lives(pid)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the leash is Linux's")
@@ -135,5 +129,5 @@ asyncio.run(Supervisor("child", command, count=2, environment=dict(os.environ)).
     finally:
         parent.kill()
         parent.wait()
-    while any(_lives(pid) for pid in pids):
+    while any(lives(pid) for pid in pids):
         time.sleep(0.02)

@@ -17,7 +17,7 @@ from retrieval.ingestion.render import Renderer, Rendering
 from retrieval.ingestion.sniff import HEAD_BYTES, sniff
 from retrieval.ingestion.worker import Worker
 from retrieval.stores.sqlite import SqliteStore
-from scripts.bench.memory import descendants
+from scripts.bench.processes import descendants
 from tests.fakes.encoder import FakeEncoder
 
 TENANT = "tenant-a"

@@ -17,7 +17,7 @@ from retrieval.errors import Refused
 from retrieval.ingestion.limits import MIB
 from retrieval.ingestion.media import MediaType
 from retrieval.ingestion.render import Renderer
-from scripts.bench.memory import descendants
+from scripts.bench.processes import command_of, descendants, lives
 from tests.retrieval.ingestion.conftest import QUICK, children, rendered, resident_mib, sample
 
 ROOT = Path(__file__).parents[3]
@@ -168,30 +168,20 @@ def _three_pages_with_a_bomb_in_the_middle(folder: Path) -> Path:
     return source
 
 
-def _is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 async def _all_gone(pids: Collection[int]) -> None:
     """A killed process is not gone in the same instant, but soon."""
     async with asyncio.timeout(10):
-        while any(_is_running(pid) for pid in pids):  # noqa: ASYNC110  The kernel tells nobody.
+        while any(lives(pid) for pid in pids):  # noqa: ASYNC110  The kernel tells nobody.
             await asyncio.sleep(0.01)
 
 
 async def _when_running(name: bytes, *, below: int | None = None) -> list[int]:
     """Process ids of the tool, once it runs below this process (or the one given)."""
     async with asyncio.timeout(30):
-        while not (found := [pid for pid in descendants(below or os.getpid())[1:] if name in _command(pid)]):  # noqa: ASYNC110
+        while not (found := [pid for pid in descendants(below or os.getpid())[1:] if _runs(name, pid)]):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         return found
 
 
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
-    except FileNotFoundError:
-        return b""
+def _runs(name: bytes, pid: int) -> bool:
+    return name in command_of(pid).split(b"\0")[0]
