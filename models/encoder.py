@@ -113,6 +113,12 @@ class EncoderError(Exception):
         self.retryable = retryable
         self.retry_after_s = retry_after_s
 
+    @classmethod
+    def no_tokens(cls, encoder: str) -> EncoderError:
+        """Why an encoder with one vector a page explains nothing. encoder: its name."""
+        detail = f"The {encoder} encoder gives one vector a page, so it cannot say where a page matched."
+        return cls("explain_unsupported", detail, retryable=False)
+
 
 @runtime_checkable
 class Encoder(Protocol):

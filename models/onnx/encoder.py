@@ -96,11 +96,7 @@ class OnnxEncoder:
         return await asyncio.to_thread(cosine_scores, query, pages)
 
     async def explain(self, query: Embedding, page: Embedding) -> SimilarityMap:
-        raise EncoderError(
-            "explain_unsupported",
-            "The onnx encoder gives one vector a page, so it cannot say where a page matched.",
-            retryable=False,
-        )
+        raise EncoderError.no_tokens(self.name)
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._thread.shutdown)

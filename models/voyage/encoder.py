@@ -113,11 +113,7 @@ class VoyageEncoder:
         return await asyncio.to_thread(cosine_scores, query, pages)
 
     async def explain(self, query: Embedding, page: Embedding) -> SimilarityMap:
-        raise EncoderError(
-            "explain_unsupported",
-            "The voyage encoder gives one vector a page, so it cannot say where a page matched.",
-            retryable=False,
-        )
+        raise EncoderError.no_tokens(self.name)
 
     async def aclose(self) -> None:
         await self._service.aclose()
