@@ -95,6 +95,10 @@ class AccessTable:
         found = [row.need for row in self._rows if row.method == method and row.path.match(path)]
         return max(found, key=_strictness, default=None)
 
+    def methods_of(self, path: str) -> list[str]:
+        """All that the address takes, in the order of the alphabet; empty where there is no such operation."""
+        return sorted({row.method for row in self._rows if row.path.match(path)})
+
     def require_complete(self, app: FastAPI) -> None:
         """Raises RuntimeError when a route of the app is not in the table, or the table names one that is not there."""
         operations = set(operations_of(app))

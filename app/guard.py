@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access import NEEDS, OPEN, AccessTable
+from app.access import OPEN, AccessTable
 from app.faults import place_of
 from app.identity import LOCAL, set_who
 from app.problems import problem_of, unexpected
@@ -41,10 +41,10 @@ _log = structlog.get_logger("claimsight.requests")
 class Guard:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    def __init__(self, app: ASGIApp, services: Services, access: AccessTable) -> None:
         self._app = app
         self._services = services
-        self._access = AccessTable(NEEDS)
+        self._access = access
         self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

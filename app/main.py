@@ -60,7 +60,8 @@ def create_app(services: Services) -> FastAPI:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.state.services = services
-    problems.install(app)
+    access = AccessTable(NEEDS)
+    problems.install(app, access)
     for room in (claims, holds, assets, pages, search, jobs, facets, me, health):
         app.include_router(room.router)
 
@@ -69,8 +70,8 @@ def create_app(services: Services) -> FastAPI:
         html, policy = render_reference(app.openapi())
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
-    AccessTable(NEEDS).require_complete(app)
-    app.add_middleware(Guard, services=services)
+    access.require_complete(app)
+    app.add_middleware(Guard, services=services, access=access)
     _add_form_models(app, SearchRequest, ExplainRequest)
     return app
 

@@ -13,8 +13,8 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.routing import compile_path
 
+from app.access import AccessTable
 from app.identity import IssuerUnavailable, NotAllowed, NotAuthenticated, TooManyRequests
 from retrieval.errors import (
     ClaimsightError,
@@ -146,8 +146,9 @@ def invalid_input(error: ValidationError, *, code: str) -> InvalidInput:
     return InvalidInput(listed[0]["detail"], code=code, field=listed[0]["field"])
 
 
-def install(app: FastAPI) -> None:
-    """Every error of a route leaves as a problem."""
+def install(app: FastAPI, access: AccessTable) -> None:
+    """Every error of a route leaves as a problem. access: knows the methods of every address, where the framework names
+    those of the first route with its path alone."""
 
     async def on_domain(request: Request, error: Exception) -> Response:
         return problem_of(cast("ClaimsightError", error), request_id=_request_id(request))
@@ -175,15 +176,15 @@ def install(app: FastAPI) -> None:
     async def on_http(request: Request, error: Exception) -> Response:
         raised = cast("HTTPException", error)
         status = HTTPStatus(raised.status_code)
+        headers = dict(raised.headers or {})
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(access.methods_of(request.url.path))
         return problem(
             status,
             _CODE_BY_STATUS.get(status, f"http_{int(status)}"),
             _DETAIL_BY_STATUS.get(status, status.description or status.phrase),
             request_id=_request_id(request),
-            headers={
-                **(raised.headers or {}),
-                **(_allowed(request) if status is HTTPStatus.METHOD_NOT_ALLOWED else {}),
-            },
+            headers=headers,
         )
 
     async def on_disconnect(_request: Request, _error: Exception) -> Response:
@@ -193,13 +194,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
-
-
-def _allowed(request: Request) -> dict[str, str]:
-    """All methods of this address; the framework names those of the first route with its path alone."""
-    paths: Mapping[str, Mapping[str, object]] = request.app.openapi()["paths"]
-    found = [methods for path, methods in paths.items() if compile_path(path)[0].fullmatch(request.url.path)]
-    return {"Allow": ", ".join(sorted({method.upper() for methods in found for method in methods}))} if found else {}
 
 
 def _request_id(request: Request) -> str | None:
