@@ -156,6 +156,9 @@ def search(
         Grouping | None, typer.Option(help="One hit a page (default), or one a claim (default with --claim).")
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="Hits wanted.")] = 10,
+    exact_text: Annotated[
+        bool, typer.Option(help="Put PDFs first whose text holds a number, or words in quotes, to the letter.")
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Find pages or claims by words, by a picture, or by a page or a claim that you know.
@@ -183,6 +186,7 @@ def search(
             filter_json=filter_json,
             group_by=grouping.value,
             limit=limit,
+            exact_text=exact_text,
             as_json=as_json,
         )
     )

@@ -19,8 +19,8 @@ _PAGES_A_STEP = 16
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """what: "claim", "assets", "bytes", "pages", "vectors", "picture", "jobs", "audit", "key" or "claims". where: its
-    id."""
+    """what: "claim", "assets", "bytes", "pages", "vectors", "text", "picture", "jobs", "audit", "key" or "claims".
+    where: its id."""
 
     what: str
     where: str
@@ -64,9 +64,12 @@ async def _compare_pages(
     for start in range(0, len(pages), _PAGES_A_STEP):
         ids = [page.page_id for page in pages[start : start + _PAGES_A_STEP]]
         here, there = await source.pages.vectors(tenant, ids), await target.pages.vectors(tenant, ids)
+        texts = (await source.pages.texts(tenant, ids), await target.pages.texts(tenant, ids))
         for page_id in ids:
             if page_id not in here:
                 continue  # told above
+            if target.pages.keeps_text and texts[0].get(page_id) != texts[1].get(page_id):
+                found.append(Difference("text", page_id, "Its own text differs."))
             if page_id not in there or digest_of(here[page_id]) != digest_of(there[page_id]):
                 found.append(Difference("vectors", page_id, "Its vectors differ."))
             if await source.pages.picture(tenant, page_id) != await target.pages.picture(tenant, page_id):

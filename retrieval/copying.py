@@ -149,12 +149,16 @@ class _Copy:
             await self._know_dims(vectors[page_id].summary.size)
         there = await self.target.pages.get_many(tenant, ids)
         known = await self.target.pages.vectors(tenant, list(there))
+        texts = await self.source.pages.texts(tenant, ids)
+        kept = await self.target.pages.texts(tenant, ids) if self.target.pages.keeps_text else texts
         new: list[NewPage] = []
         for page in pages:
             mine = vectors[page.page_id]
             same = there.get(page.page_id) == page and page.page_id in known
+            text = texts.get(page.page_id, "")
+            same = same and kept.get(page.page_id, "") == text
             if not same or digest_of(known[page.page_id]) != digest_of(mine):
-                new.append(NewPage(page, mine, await self.source.pages.picture(tenant, page.page_id)))
+                new.append(NewPage(page, mine, await self.source.pages.picture(tenant, page.page_id), text))
         await self.target.pages.adopt(tenant, new)
 
     async def _waiting_jobs(self, tenant: str) -> None:

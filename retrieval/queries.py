@@ -27,6 +27,7 @@ class Query:
     filter: on claim and page facts. exclude_claim_ids: claims never shown. exclude_same_policy: with claim_id, leaves
     out claims of the same policy. min_score: 0..1, of the page, or of the claim when grouped.
     diversity: 0..1, when grouped by claim: 0 = by score alone, towards 1 = unlike claims first.
+    exact_text: pages whose own text holds what text asks for exactly (retrieval.exact.strings_of) come first.
     limit: hits wanted, 1..100. offset: hits to skip.
 
     Raises InvalidInput (bad_query) naming the field.
@@ -45,6 +46,7 @@ class Query:
     exclude_same_policy: bool = False
     min_score: float = 0.0
     diversity: float = 0.0
+    exact_text: bool = True
 
     def __post_init__(self) -> None:
         given = [name for name in ("text", "images", "page_id", "claim_id") if getattr(self, name)]

@@ -61,10 +61,12 @@ def search(
     filter: Json,
     group_by: str,
     limit: int,
+    exact_text: bool,
 ) -> SearchAnswer:
     """Remembered for a short while, so that opening a dialog does not search again. `forget_searches` ends that."""
     digest = sha256(picture.content).hexdigest() if picture else ""
-    return _search(_of_session(), text, page_id, digest, json.dumps(filter, sort_keys=True), group_by, limit, picture)
+    words = json.dumps(filter, sort_keys=True)
+    return _search(_of_session(), text, page_id, digest, words, group_by, limit, exact_text, picture)
 
 
 @st.cache_data(ttl=30, max_entries=200, show_spinner=False)
@@ -76,6 +78,7 @@ def _search(
     filter_json: str,
     group_by: str,
     limit: int,
+    exact_text: bool,
     _picture: Picture | None,
 ) -> SearchAnswer:
     return client().search(
@@ -85,6 +88,7 @@ def _search(
         filter=json.loads(filter_json),
         group_by=group_by,
         limit=limit,
+        exact_text=exact_text,
     )
 
 

@@ -94,6 +94,7 @@ class Client:
         limit: int = 12,
         cursor: str | None = None,
         exclude_claim_ids: Sequence[str] = (),
+        exact_text: bool = True,
     ) -> SearchAnswer:
         """Ask with exactly one of text, page_id and picture."""
         query: dict[str, Any] = {"filter": dict(filter or {}), "group_by": group_by, "limit": limit}
@@ -105,6 +106,8 @@ class Client:
             query["cursor"] = cursor
         if exclude_claim_ids:
             query["exclude_claim_ids"] = list(exclude_claim_ids)
+        if not exact_text:
+            query["exact_text"] = False
         if picture is None:
             return SearchAnswer.read(self._json("POST", "/v1/search", json=query))
         return SearchAnswer.read(

@@ -79,6 +79,7 @@ async def search(
     filter_json: str | None,
     group_by: Literal["page", "claim"],
     limit: int,
+    exact_text: bool,
     as_json: bool,
 ) -> int:
     """Prints the hits; 0 also when there are none."""
@@ -95,6 +96,7 @@ async def search(
             filter=filter,
             group_by=group_by,
             limit=limit,
+            exact_text=exact_text,
         )
 
     question = asked() if not images else None
@@ -125,7 +127,7 @@ async def search(
             hit.claim.claim_id,
             f"{hit.asset.filename}, {hit.page.kind} {hit.page.number}",
             hit.page.page_id,
-            " ".join(matched.word for matched in hit.why),
+            "exact text" if hit.exact_text else " ".join(matched.word for matched in hit.why),
         )
         for hit in result.hits
     ]

@@ -77,6 +77,7 @@ async def search(context: ContextDep, request: Request) -> SearchReply:
         exclude_claim_ids=tuple(asked.exclude_claim_ids),
         min_score=asked.min_score,
         diversity=asked.diversity,
+        exact_text=asked.exact_text,
     )
     return await answer(context, question, asked.cursor, pictures.digests, filter_source=asked.filter)
 
@@ -156,6 +157,7 @@ def _scope(tenant: str, question: Query, digests: tuple[str, ...]) -> tuple[obje
         question.exclude_claim_ids,
         question.min_score,
         question.diversity,
+        question.exact_text,
         question.claim_id,
         question.page_ids,
         question.exclude_same_policy,

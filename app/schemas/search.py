@@ -49,6 +49,11 @@ class SearchRequest(Strict):
     exclude_claim_ids: Annotated[list[RecordId], Field(max_length=1000)] = Field(default_factory=list[RecordId])
     min_score: Share = 0.0
     diversity: Share = Field(0.0, description="Grouped by claim: 0 = by score alone, towards 1 = unlike claims first.")
+    exact_text: bool = Field(
+        True,
+        description="Pages of digital PDFs that hold the words in quotes, or all of a text with a digit in it, to the "
+        "letter come first.",
+    )
 
 
 class SimilarRequest(Strict):
@@ -135,7 +140,9 @@ class LossesReply(Reply):
 class HitReply(Reply):
     """page: the found page, or the claim's best one; pages: further pages of the claim when grouped by claim.
     pairs: what was asked beside the page that matches it, one to one, best first; of a claim, score is their mean.
-    probability: that this photo shows the same kind of damage as the one asked with; null where nobody can say."""
+    probability: that this photo shows the same kind of damage as the one asked with; null where nobody can say.
+    exact_text: the PDF's own text of `page` holds what was asked for exactly; then it stands before those that do not,
+    and its score is at least theirs."""
 
     rank: int
     score: float
@@ -146,6 +153,7 @@ class HitReply(Reply):
     pages: list[FurtherPageReply]
     pairs: list[PairReply]
     probability: float | None
+    exact_text: bool
 
     @classmethod
     def of(cls, hit: Hit) -> HitReply:
@@ -162,6 +170,7 @@ class HitReply(Reply):
                 for pair in hit.pairs
             ],
             probability=hit.probability,
+            exact_text=hit.exact_text,
         )
 
 

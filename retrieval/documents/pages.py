@@ -58,11 +58,13 @@ class PageVectors:
 
 @dataclass(frozen=True, slots=True)
 class NewPage:
-    """A page ready to be stored. picture: the encoded derived picture (WebP), no metadata in it."""
+    """A page ready to be stored. picture: the encoded derived picture (WebP), no metadata in it. text: the page's own,
+    as retrieval.exact.page_text gives it; empty where the file has none."""
 
     page: Page
     vectors: PageVectors
     picture: bytes
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ class Hit:
     """One answer. rank from 1. score 0..1. page: the page, or the best page of the claim when grouped.
     pages: further pages of the same claim, best first, when grouped by claim. why: best answered words first.
     pairs: one to one, best first, when grouped by claim: the score is their mean, earlier ones weighing more.
-    probability: that `page` shows the same kind of damage as the photo asked with; None where nobody can say."""
+    probability: that `page` shows the same kind of damage as the photo asked with; None where nobody can say.
+    exact_text: whether the own text of `page` holds what was asked for exactly (retrieval.exact.strings_of)."""
 
     rank: int
     score: float
@@ -73,6 +74,7 @@ class Hit:
     pages: tuple[tuple[Page, float], ...] = ()
     pairs: tuple[MatchedPair, ...] = ()
     probability: float | None = None
+    exact_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

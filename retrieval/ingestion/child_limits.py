@@ -4,6 +4,7 @@ where a system lacks one of these the others still hold."""
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import resource
 import signal
@@ -19,6 +20,13 @@ def bind(*, cpu_s: int, memory_bytes: int, output_bytes: int) -> None:
     _lower(resource.RLIMIT_FSIZE, output_bytes, output_bytes)
     if sys.platform == "linux":
         _lower(resource.RLIMIT_AS, memory_bytes, memory_bytes)
+
+
+def bind_rest(*, cpu_s: int) -> None:
+    """From now on this process may use so much more processor time."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    end = math.ceil(used.ru_utime + used.ru_stime) + cpu_s
+    _lower(resource.RLIMIT_CPU, end, end + 1)
 
 
 def die_with_parent(parent: int) -> None:

@@ -27,6 +27,8 @@ class Limits:
     pixels: of an uploaded picture, from its header. frames_pixels: of all frames of a TIFF together.
     long_side: of a stored picture. min_side, max_ratio: narrower pages and pictures have nothing to see.
     webp_quality: of the stored picture.
+    text_chars: read of a page's own text. text_cpu_s: processor time to read the texts of a run (a real page needs
+        0.002 s); what is not read by then is left out.
     """
 
     file_bytes: int = 64 * MIB
@@ -48,3 +50,5 @@ class Limits:
     min_side: int = 16
     max_ratio: float = 50.0
     webp_quality: int = 85
+    text_chars: int = 16 * KIB
+    text_cpu_s: int = 2

@@ -1,9 +1,9 @@
-"""PDF pages by pypdfium2: where poppler is missing, and where it lacks a font (PDFium brings its own). Runs in the
-rendering process only, under that process's limits."""
+"""PDFs by pypdfium2: the pages where poppler is missing or lacks a font (PDFium brings its own), and the text that
+pages have of their own. Runs in the rendering process only, under that process's limits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,20 @@ def render(source: Path, *, first: int, last: int, limits: Limits) -> Iterator[t
                 yield number, _picture(document, number, limits)
             except pypdfium2.PdfiumError:
                 yield number, Refused("The page is damaged.", code="damaged")
+
+
+def texts(source: Path, numbers: Sequence[int], limits: Limits) -> Iterator[tuple[int, str]]:
+    """The own text of those pages that have one, at most `limits.text_chars` of each; nothing for a page
+    that cannot be read."""
+    with closing(_opened(source)) as document:
+        for number in numbers:
+            try:
+                with closing(document[number - 1]) as page, closing(page.get_textpage()) as layer:
+                    text = layer.get_text_range(0, min(layer.count_chars(), limits.text_chars))
+            except pypdfium2.PdfiumError:
+                continue
+            if text.strip():
+                yield number, text
 
 
 def _opened(source: Path) -> Any:

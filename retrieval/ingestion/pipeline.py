@@ -119,21 +119,21 @@ class Pipeline:
     async def _index(self, lease: Lease, batch: Sequence[RenderedPage], progress: _Progress) -> None:
         # The encoder sees exactly what is stored, so that a reindex gives the same vectors.
         loop = asyncio.get_running_loop()
-        loaded = await loop.run_in_executor(self._decoding, lambda: [page.load() for page in batch])
+        loaded = await loop.run_in_executor(self._decoding, lambda: [(*page.load(), page.own_text()) for page in batch])
         with self._watch.stretch("ingest.encode", pages=len(loaded)):
-            results = await self._encoder.encode_pages([picture for _, picture in loaded])
+            results = await self._encoder.encode_pages([picture for _, picture, _ in loaded])
         pages: list[NewPage] = []
-        for rendered, (encoded, _), result in zip(batch, loaded, results, strict=True):
+        for rendered, (encoded, _, text), result in zip(batch, loaded, results, strict=True):
             if isinstance(result, EncodingFailure):
                 progress.failed.append(FailedPage(rendered.number, result.code, result.detail))
             else:
-                pages.append(_new_page(lease, rendered, encoded, result))
+                pages.append(_new_page(lease, rendered, encoded, result, text))
         if pages:
             await self._store.pages.put(lease, pages)
         progress.stored.update(page.page.number for page in pages)
         self._watch.count("page", "succeeded", len(pages))
         self._watch.count("page", "failed", len(batch) - len(pages))
-        pictures = {rendered.number: picture for rendered, (_, picture) in zip(batch, loaded, strict=True)}
+        pictures = {rendered.number: picture for rendered, (_, picture, _) in zip(batch, loaded, strict=True)}
         for page in pages:
             if page.page.kind == "photo":
                 await self._look_for_copies(lease, page, pictures[page.page.number], progress)
@@ -190,7 +190,7 @@ class _Progress:
         return EntryOutcome(EntryState.succeeded, code="pages_failed", detail=detail, failed_pages=failed)
 
 
-def _new_page(lease: Lease, rendered: RenderedPage, encoded: bytes, embedding: Embedding) -> NewPage:
+def _new_page(lease: Lease, rendered: RenderedPage, encoded: bytes, embedding: Embedding, text: str) -> NewPage:
     page = Page(
         page_id=page_id_of(lease.claim_id, lease.asset_id, rendered.number),
         claim_id=lease.claim_id,
@@ -202,7 +202,7 @@ def _new_page(lease: Lease, rendered: RenderedPage, encoded: bytes, embedding: E
         encoder=embedding.encoder,
         usage=embedding.usage,
     )
-    return NewPage(page, stored_vectors(embedding, rendered.width, rendered.height), encoded)
+    return NewPage(page, stored_vectors(embedding, rendered.width, rendered.height), encoded, text)
 
 
 def stored_vectors(embedding: Embedding, width: int, height: int) -> PageVectors:

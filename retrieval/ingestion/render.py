@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from PIL import Image
 from retrieval.capture import Capture
 from retrieval.documents import FailedPage, PageKind
 from retrieval.errors import Refused
+from retrieval.exact import MOST_TEXT, page_text
 from retrieval.ingestion.limits import Limits
 from retrieval.ingestion.media import MediaType
 
@@ -34,19 +35,34 @@ _ENVIRONMENT = (
     "LD_LIBRARY_PATH",
 )
 _LINE_BYTES = 64 * 1024
+_TEXT_BYTES = 4 * MOST_TEXT
 _CRASHED = ("damaged", "The file makes the renderer crash.")
 _KILLED = ("timeout", "The file needs more processor time than one file may use.")
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
-    """A derived picture on disk. number: from 1. path: a WebP without metadata, in the folder given to `render`."""
+    """A derived picture on disk. number: from 1. path: a WebP without metadata, in the folder given to `render`.
+    text_path: a file with the page's own text beside it; None where the page has none."""
 
     number: int
     kind: PageKind
     width: int
     height: int
     path: Path
+    text_path: Path | None = None
+
+    def own_text(self) -> str:
+        """The page's own text in the form that is kept, taken from disk; empty where there is none."""
+        if self.text_path is None:
+            return ""
+        try:
+            with self.text_path.open("rb") as file:
+                said = file.read(_TEXT_BYTES)
+            self.text_path.unlink()
+        except OSError:  # a page is whole without it
+            return ""
+        return page_text(said.decode("utf-8", "ignore"))
 
     def load(self) -> tuple[bytes, Image.Image]:
         """The encoded picture and its pixels (RGB), taken from disk. Raises ValueError when it is not what was said."""
@@ -98,6 +114,9 @@ class _Report:
                 if not 0 < max(width, height) <= long_side:
                     raise ValueError(f"a picture of {width} x {height}")
                 self.pages[number] = RenderedPage(number, kind, width, height, folder / f"{number}.webp")
+            case "text":
+                if (page := self.pages.get(int(said["number"]))) is not None:
+                    self.pages[page.number] = replace(page, text_path=folder / f"{page.number}.txt")
             case "failed":
                 number = int(said["number"])
                 self.failed[number] = FailedPage(number, str(said["code"]), str(said["detail"]))

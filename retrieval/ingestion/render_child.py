@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -78,33 +79,36 @@ class _Job:
 
     def run(self) -> None:
         if self.media_type is MediaType.pdf:
-            self._pdf()
+            if kept := self._pdf():
+                self._texts(sorted(kept))
         else:
             self._frames()
 
-    def _pdf(self) -> None:
+    def _pdf(self) -> set[int]:
+        """Numbers of the pages that were kept."""
         from retrieval.ingestion import poppler
 
         if not poppler.is_installed():
             from retrieval.ingestion import pdfium
 
-            self._by_pdfium(self._accepted(pdfium.count(self.source, self.limits)))
-            return
+            return self._by_pdfium(self._accepted(pdfium.count(self.source, self.limits)))
         last = self._accepted(poppler.count(self.source, self.limits))
         if last < self.first:
-            return
+            return set()
         run = poppler.render(self.source, first=self.first, last=last, folder=self.folder, limits=self.limits)
-        pages = dict(run.pages)
+        pages, kept = dict(run.pages), set[int]()
         if run.fonts_missing:
-            for number in self._by_pdfium(last):
+            kept = self._by_pdfium(last)
+            for number in kept:
                 pages.pop(number, None)
         if run.fonts_missing and pages:
             self.say("warning", code="missing_fonts", detail="This server has no fonts; text may be missing.")
         # Which page of a run drained the memory is not known: each is asked for again, alone.
         if run.stopped is None or run.stopped[0] != "out_of_memory":
-            self._by_poppler(pages)
+            kept |= self._by_poppler(pages)
         if run.stopped is not None:
             self.say("stopped", code=run.stopped[0], detail=run.stopped[1])
+        return kept
 
     def _accepted(self, count: int) -> int:
         """Tells the count; the last page to render. Raises Refused too_many_pages."""
@@ -114,9 +118,11 @@ class _Job:
         self.say("count", pages=count)
         return min(self.last, count)
 
-    def _by_poppler(self, pages: dict[int, Path]) -> None:
+    def _by_poppler(self, pages: dict[int, Path]) -> set[int]:
+        """Numbers of the pages that came."""
         from PIL import Image
 
+        kept: set[int] = set()
         for number, path in sorted(pages.items()):
             try:
                 with Image.open(path, formats=["JPEG"]) as picture:
@@ -124,10 +130,12 @@ class _Job:
                         self._fail(number, "page_too_large", "The page is too large to be shown.")
                     else:
                         self._keep(number, picture.convert("RGB"), "page", shape_code="page_too_large")
+                        kept.add(number)
             except OSError:
                 continue  # cut short when the tool was stopped: a page that did not come
             finally:
                 path.unlink()
+        return kept
 
     def _by_pdfium(self, last: int) -> set[int]:
         """Numbers of the pages that it gave."""
@@ -141,6 +149,17 @@ class _Job:
                 self._keep(number, page, "page", shape_code="page_too_large")
                 kept.add(number)
         return kept
+
+    def _texts(self, numbers: list[int]) -> None:
+        """The own text of the pages, each in a file beside its picture. Last of all, and no error: whatever becomes of
+        it, the pages were told."""
+        from retrieval.ingestion import pdfium
+
+        child_limits.bind_rest(cpu_s=self.limits.text_cpu_s)
+        with suppress(Exception):  # as with decoders, bad data raise anything
+            for number, text in pdfium.texts(self.source, numbers, self.limits):
+                (self.folder / f"{number}.txt").write_text(text, encoding="utf-8", errors="ignore")
+                self.say("text", number=number)
 
     def _frames(self) -> None:
         from retrieval.ingestion import exif, kinds, normalise

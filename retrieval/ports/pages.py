@@ -58,6 +58,23 @@ class PageIndex(Protocol):
         page's vectors do."""
         ...
 
+    async def containing(
+        self, tenant: str, strings: Sequence[str], filter: Filter, *, encoder: str, limit: int
+    ) -> frozenset[str]:
+        """Ids of pages of that encoder that pass the filter and whose own text holds all of the strings, as
+        retrieval.exact.holds says; strings: normalised, each with a letter or digit. At most `limit` (which ones is not
+        said); the filter is applied before that cut."""
+        ...
+
+    async def texts(self, tenant: str, page_ids: Sequence[str]) -> dict[str, str]:
+        """The own text of those that have one, by id."""
+        ...
+
+    @property
+    def keeps_text(self) -> bool:
+        """False where files are encrypted: then no page's text is kept, for it could not be looked up encrypted."""
+        ...
+
     async def vectors(self, tenant: str, page_ids: Sequence[str]) -> dict[str, PageVectors]:
         """Stored vectors of those that exist, by id."""
         ...

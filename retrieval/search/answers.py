@@ -38,7 +38,7 @@ class Records:
             if page.claim_id in self.claims and (page_id in self.assets or page_id not in best)
         )
 
-    def hit(self, rank: int, found: Group) -> Hit:
+    def hit(self, rank: int, found: Group, *, exact: bool) -> Hit:
         page = self.pages[found.page_id]
         return Hit(
             rank=rank,
@@ -58,6 +58,7 @@ class Records:
                 for pair in found.pairs
             ),
             probability=self.chances.get(page.page_id),
+            exact_text=exact,
         )
 
 

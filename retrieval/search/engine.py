@@ -12,6 +12,7 @@ from PIL import Image
 from models.encoder import Encoder, Regional, encoder_id
 from retrieval.documents import Hit, SearchResult
 from retrieval.errors import EncoderMismatch, EncoderTrouble, NotFound
+from retrieval.exact import MOST_HOLDING, strings_of
 from retrieval.filters import AllOf, Condition, Filter
 from retrieval.ports import Store
 from retrieval.queries import Query
@@ -63,6 +64,7 @@ class SearchEngine:
             filter = await self._whole_filter(tenant, query)
             probes = await embed_query(self._store.pages, self._encoder, tenant, query)
         with clock.stage("candidates"):
+            exact = await self._holding(tenant, query, filter)
             selection = await find_candidates(
                 self._store.pages,
                 self._cache,
@@ -72,13 +74,20 @@ class SearchEngine:
                 filter,
                 exact_limit=self._exact_limit,
                 nearest_limit=self._nearest_limit,
+                named=exact,
             )
         if selection is None or not probes.embeddings:
             return SearchResult((), 0, None, self._version, clock.stages_ms, asked=probes.page_ids)
         with clock.stage("rerank"):
             scores = await score_candidates(self._encoder, probes.embeddings, selection)
             ranking = await asyncio.to_thread(
-                rank, selection.page_ids, scores, selection.claims, selection.places(), selection.packed.summaries
+                rank,
+                selection.page_ids,
+                scores,
+                selection.claims,
+                selection.places(),
+                selection.packed.summaries,
+                exact,
             )
         with clock.stage("fetch"):
             hits, total = await self._answer(tenant, query, filter, probes, ranking)
@@ -139,6 +148,17 @@ class SearchEngine:
         """The stored picture. Raises NotFound page_not_found."""
         return await asyncio.to_thread(open_picture, await self._store.pages.picture(tenant, page_id))
 
+    async def _holding(self, tenant: str, query: Query, filter: Filter) -> frozenset[str]:
+        """Ids of the pages whose own text holds what is asked for exactly. None where more than MOST_HOLDING do: such a
+        string picks nothing out."""
+        strings = strings_of(query.text) if query.exact_text and query.text is not None else ()
+        if not strings:
+            return frozenset()
+        found = await self._store.pages.containing(
+            tenant, strings, filter, encoder=self._version, limit=MOST_HOLDING + 1
+        )
+        return found if len(found) <= MOST_HOLDING else frozenset()
+
     async def _whole_filter(self, tenant: str, query: Query) -> Filter:
         """The filter with the claims that must not show, so that they are left out before any cut."""
         hidden = set(query.exclude_claim_ids)
@@ -174,7 +194,8 @@ class SearchEngine:
                 continue
             # After the last round pages vanish as fast as they are read: what is left is shown, not filled up.
             kept = [found for found in groups if gone.isdisjoint(page_id for page_id, _ in found.pages)]
-            return [records.hit(query.offset + place, found) for place, found in enumerate(kept, 1)], total
+            ranked = enumerate(kept, query.offset + 1)
+            return [records.hit(place, found, exact=found.page_id in ranking.exact) for place, found in ranked], total
 
 
 _STAGES: dict[str, Stretch] = {

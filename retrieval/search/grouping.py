@@ -53,13 +53,15 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """Pages best first, ties by page_id. by_probe: float32 (m, n), a row for each thing asked. claims: int64 (n,),
-    equal for pages of one claim. places: int64 (n,), the page's row in `summaries`."""
+    equal for pages of one claim. places: int64 (n,), the page's row in `summaries`. exact: ids of pages whose own text
+    holds what was asked for exactly; they come first."""
 
     page_ids: list[str]
     by_probe: FloatArray
     claims: NDArray[np.int64]
     places: NDArray[np.int64]
     summaries: FloatArray
+    exact: frozenset[str] = frozenset()
 
     @property
     def scores(self) -> FloatArray:
@@ -99,11 +101,22 @@ def rank(
     claims: NDArray[np.int64],
     places: NDArray[np.int64],
     summaries: FloatArray,
+    exact: frozenset[str] = frozenset(),
 ) -> Ranking:
-    """page_ids in ascending order, the arrays in the same order."""
-    order = np.argsort(-by_probe.max(0), kind="stable")
+    """page_ids in ascending order, the arrays in the same order. Pages in `exact` come first, in the order of their
+    scores, and score at least as the best of the others, so that scores fall with the ranks."""
+    scores = by_probe.max(0)
+    named = np.array([page_id in exact for page_id in page_ids], bool)
+    order = np.lexsort((-scores, ~named))
+    if named.any() and not named.all():
+        by_probe = np.where(named, np.maximum(by_probe, scores[~named].max()), by_probe)
     return Ranking(
-        [page_ids[place] for place in order.tolist()], by_probe[:, order], claims[order], places[order], summaries
+        [page_ids[place] for place in order.tolist()],
+        by_probe[:, order],
+        claims[order],
+        places[order],
+        summaries,
+        exact,
     )
 
 

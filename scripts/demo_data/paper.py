@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -29,6 +30,16 @@ _FACES = {
 Colour = tuple[int, int, int]
 
 
+@dataclass(frozen=True)
+class Words:
+    """Words on a page, from their left edge and their baseline on. size: of the letters."""
+
+    x: float
+    y: float
+    text: str
+    size: int
+
+
 def font(face: str, size: int) -> ImageFont.FreeTypeFont:
     """One of the Liberation faces (Debian package fonts-liberation), laid out without any outside library."""
     path = _LIBERATION / f"{_FACES[face]}.ttf"
@@ -36,18 +47,24 @@ def font(face: str, size: int) -> ImageFont.FreeTypeFont:
 
 
 class Sheet:
-    """Draws from the top left; methods that flow text return the y below what they drew."""
+    """Draws from the top left; methods that flow text return the y below what they drew. What is written, stamps
+    excepted, is kept as Words in the picture's `info["words"]`."""
 
     def __init__(self, rng: Random, size: tuple[int, int] = A4, paper: Colour = (255, 255, 255)) -> None:
         self.rng = rng
         self.image = Image.new("RGB", size, paper)
         self.draw = ImageDraw.Draw(self.image)
         self.width, self.height = size
+        self.words: list[Words] = []
+        self.image.info["words"] = self.words
 
     def text(
         self, x: float, y: float, words: str, *, size: int = 15, face: str = "sans", ink: Colour = INK, at: str = "la"
     ) -> float:
-        self.draw.text((x, y), words, font=font(face, size), fill=ink, anchor=at)
+        letters = font(face, size)
+        self.draw.text((x, y), words, font=letters, fill=ink, anchor=at)
+        left, _, _, bottom = self.draw.textbbox((x, y), words, font=letters, anchor=at)
+        self.words.append(Words(left, bottom, words, size))
         return y + size * 1.35
 
     def paragraph(
@@ -93,6 +110,7 @@ class Sheet:
 
     def hand(self, x: float, y: float, words: str, *, size: int = 21, ink: Colour = PEN) -> float:
         """Words as if by pen: an italic face whose letters wander a little."""
+        self.words.append(Words(x, y + size, words, size))
         for letter in words:
             letters = font("italic", size + self.rng.choice((-1, 0, 0, 1)))
             self.draw.text((x, y + self.rng.uniform(-1.6, 1.6)), letter, font=letters, fill=ink)

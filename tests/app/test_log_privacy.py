@@ -6,13 +6,17 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 import structlog
+from PIL import Image
 
 from app.logs import configure_logs
+from scripts.demo_data.paper import Words
+from scripts.demo_data.pdf import write_pdf
 from tests.app.conftest import Api, picture
 
 MARK = "Zq7unmistakable"
@@ -37,7 +41,7 @@ def lines(logs: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in logs.getvalue().splitlines()]
 
 
-async def test_no_input_of_any_field_reaches_a_log(api: Api, logs: io.StringIO) -> None:
+async def test_no_input_of_any_field_reaches_a_log(api: Api, logs: io.StringIO, tmp_path: Path) -> None:
     facts = {
         "policy_id": f"{MARK}-policy", "description": f"{MARK} text", "damage_types": [f"{MARK.lower()}"],
         "location": {"city": f"{MARK} city", "region": MARK, "country": "AT"}, "vehicle": {"make": MARK, "model": MARK},
@@ -57,6 +61,9 @@ async def test_no_input_of_any_field_reaches_a_log(api: Api, logs: io.StringIO) 
         (f"{MARK}.txt", MARK.encode()),
         (f"{MARK}.pdf", f"%PDF-1.7 {MARK}".encode()),
     ]
+    scan = Image.new("RGB", (320, 440), "white")
+    write_pdf(tmp_path / "digital.pdf", [(scan, [Words(20, 40, f"{MARK} 12", 14)])])
+    files.append((f"{MARK}-2.pdf", (tmp_path / "digital.pdf").read_bytes()))
     uploaded = (await api.upload(claim, *files, headers=keys)).json()
     await api.work()
     filter_text = quote(json.dumps({"policy_id": f"{MARK}-policy"}))
@@ -70,6 +77,7 @@ async def test_no_input_of_any_field_reaches_a_log(api: Api, logs: io.StringIO) 
         ("POST", "/v1/claims", {"content": MARK.encode(), "headers": {"content-type": "application/json"}}),
         ("POST", "/v1/search", {"json": {"text": f"{MARK} words", "filter": {"location.city": f"{MARK} city"}}}),
         ("POST", "/v1/search", {"json": {"text": MARK, "filter": {MARK: MARK}}}),
+        ("POST", "/v1/search", {"json": {"text": f'"{MARK} 12"'}}),
         ("POST", "/v1/search", {"files": [("image", (f"{MARK}.png", picture([MARK])))]}),
         ("POST", "/v1/search", {"files": [("image", (f"{MARK}.png", MARK.encode()))], "data": {"query": MARK}}),
         ("POST", "/v1/explain", {"json": {"page_id": MARK, "text": MARK}}),

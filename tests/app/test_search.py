@@ -6,11 +6,14 @@ import asyncio
 import base64
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from scripts.demo_data.paper import Words
+from scripts.demo_data.pdf import write_pdf
 from tests.app.conftest import Api, picture
 
 WORDS = ["hail", "fire", "flood", "theft", "dent", "glass", "storm"]
@@ -242,3 +245,24 @@ async def test_a_wrong_question_for_similar_claims_is_refused(
     await api.put_claim("C-1")
     reply = await api.client.post(f"/v1/claims/{claim_id}/similar", json=body)
     assert (reply.status_code, reply.json()["code"]) == (status, code)
+
+
+async def test_a_digital_pdf_is_found_by_its_exact_text_and_the_switch_turns_it_off(api: Api, tmp_path: Path) -> None:
+    await _fill(api)
+    scan = Image.new("RGB", (320, 440), "white")
+    write_pdf(tmp_path / "bill.pdf", [(scan, [Words(20, 40, "Invoice INV-2024-0012, Maria Huber", 14)])])
+    await api.upload("C-0", ("bill.pdf", (tmp_path / "bill.pdf").read_bytes()))
+    await api.work()
+    for text in ("INV-2024-0012", "2024-0012", '"maria huber" flood'):
+        found = await _search(api, text=text)
+        assert [hit["exact_text"] for hit in found["hits"]] == [True] + [False] * len(WORDS)
+        assert found["hits"][0]["page"]["filename"] == "bill.pdf"
+        without = await _search(api, text=text, exact_text=False)
+        assert not any(hit["exact_text"] for hit in without["hits"])
+    first = await _search(api, text="2024-0012", limit=1)
+    reply = await api.client.post(
+        "/v1/search", json={"text": "2024-0012", "limit": 1, "exact_text": False, "cursor": first["next_cursor"]}
+    )
+    assert (reply.status_code, reply.json()["code"]) == (422, "bad_cursor")
+    events = (await api.services.store.audit.list("test-tenant")).items
+    assert "0012" not in str([(event.target, event.details) for event in events])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -90,13 +91,14 @@ async def fill(store: Store) -> str:
     await store.claims.put(TENANT, claim())
     await add_file(store, content=LARGE)
     lease = await leased(store, content=b"%PDF small " + MARK)
-    pages = [new_page(lease, number, picture=b"webp " + MARK) for number in (1, 2)]
+    text = MARK.decode().lower()
+    pages = [replace(new_page(lease, number, picture=b"webp " + MARK), text=text) for number in (1, 2)]
     await store.pages.put(lease, pages)
     return pages[0].page.page_id
 
 
 async def found_in(store: Store, tmp_path: Path) -> set[str]:
-    return {name for name, content in await all_bytes(store, tmp_path) if MARK in content}
+    return {name for name, content in await all_bytes(store, tmp_path) if MARK.lower() in content.lower()}
 
 
 async def check_content(store: Store, page_id: str) -> None:
@@ -112,6 +114,8 @@ async def test_no_byte_of_a_file_or_a_picture_lies_open(store: Store, tmp_path: 
     assert await found_in(store, tmp_path) == set()
     await check_content(store, page_id)
     assert await found_in(store, tmp_path) == set()
+    assert not store.pages.keeps_text
+    assert await store.pages.texts(TENANT, [page_id]) == {}
     [asset] = await store.assets.get(TENANT, asset_id_of(LARGE))
     assert asset.size_bytes == len(LARGE)
 
@@ -135,6 +139,7 @@ async def test_a_store_that_was_open_is_encrypted_by_rotation_and_read_meanwhile
     plain = await open_with(None)
     page_id = await fill(plain)
     assert await found_in(plain, tmp_path) != set()
+    assert await plain.pages.texts(TENANT, [page_id]) == {page_id: MARK.decode().lower()}
     with pytest.raises(InvalidInput) as refused:
         await plain.reseal(lambda *_: None)
     assert refused.value.code == "no_encryption_key"

@@ -30,6 +30,7 @@ from tests.conformance.builders import (
 )
 
 KEY = "upload-1"
+TEXT = "invoice 4711"
 ASSET_ID = asset_id_of(FILE)
 
 
@@ -63,6 +64,7 @@ async def mine(store: Store, clock: FakeClock) -> Mine:
         worker_id="worker-1",
         expires_at=clock() + TTL,
     )
+    await store.pages.put(lease, [replace(new_page(lease), text=TEXT)])
     await store.jobs.submit(TENANT, "C-1", [NewEntry("again.pdf", ASSET_ID)], idempotency_key=KEY)
     await store.audit.append(TENANT, AuditEvent(clock(), "key-1", "claim.read", "C-1"))
     return Mine(page.page_id, job.job_id, lease)
@@ -80,6 +82,8 @@ async def picture_of_everything(store: Store, mine: Mine) -> Any:
         {page_id: one.summary.tobytes() for page_id, one in kept.items()},
         await store.pages.picture(TENANT, mine.page_id),
         await store.pages.matching(TENANT, EVERYTHING, encoder=ENCODER, limit=10),
+        await store.pages.texts(TENANT, page_ids),
+        await store.pages.containing(TENANT, [TEXT], EVERYTHING, encoder=ENCODER, limit=10),
         await store.pages.nearest(TENANT, vectors(1), EVERYTHING, limit=10),
         await store.jobs.list(TENANT),
         await store.audit.list(TENANT),
@@ -138,6 +142,11 @@ CALLS: dict[str, tuple[Call, Any]] = {
     "pages.picture": (lambda s, m: s.pages.picture(OTHER_TENANT, m.page_id), NotFound),
     "pages.nearest": (lambda s, m: s.pages.nearest(OTHER_TENANT, vectors(1), EVERYTHING, limit=9), []),
     "pages.matching": (lambda s, m: s.pages.matching(OTHER_TENANT, EVERYTHING, encoder=ENCODER, limit=9), []),
+    "pages.texts": (lambda s, m: s.pages.texts(OTHER_TENANT, [m.page_id]), {}),
+    "pages.containing": (
+        lambda s, m: s.pages.containing(OTHER_TENANT, [TEXT], EVERYTHING, encoder=ENCODER, limit=9),
+        frozenset(),
+    ),
     "pages.vectors": (lambda s, m: s.pages.vectors(OTHER_TENANT, [m.page_id]), {}),
     "pages.passing": (
         lambda s, m: s.pages.passing(OTHER_TENANT, [m.page_id], EVERYTHING, encoder=ENCODER),

@@ -31,6 +31,16 @@ def test_words_in_the_box_are_searched(open_page: OpenPage, api: FakeApi) -> Non
     assert "median of" in html
 
 
+def test_a_number_is_looked_for_to_the_letter_unless_switched_off(open_page: OpenPage, api: FakeApi) -> None:
+    page = open_page(q="INV-2024-0012")
+    assert "exact_text" not in api.asked[-1][2]
+    page.toggle(key="exact").set_value(False).run()
+    assert api.asked[-1][2]["exact_text"] is False
+    page.text_input(key="q").set_value("smashed windscreen").run()
+    assert not page.exception
+    assert "exact_text" not in api.asked[-1][2]
+
+
 def test_a_link_with_words_and_filter_searches_at_once(open_page: OpenPage, api: FakeApi) -> None:
     page = open_page(q="dent", status="paid", damage="hail")
     assert not page.exception

@@ -222,3 +222,9 @@ def test_a_card_says_how_likely_the_damage_is_the_same_where_it_is_known() -> No
     }
     assert "Same kind of damage: 73% likely" in facts_html(Hit.read(source))
     assert "Same kind of damage" not in facts_html(Hit.read({**source, "probability": None}))
+
+
+def test_a_card_says_that_the_page_holds_the_text_to_the_letter() -> None:
+    source = {"rank": 1, "score": 0.8, "page": {"page_id": "p-1", "kind": "page"}, "claim": {"claim_id": "C-1"}}
+    assert "exact text" in facts_html(Hit.read({**source, "exact_text": True}))
+    assert "exact text" not in facts_html(Hit.read(source))

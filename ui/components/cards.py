@@ -42,12 +42,14 @@ def facts_html(hit: Hit) -> str:
     percent = max(0, min(100, round(hit.score * 100)))
     chance = hit.probability
     likely = "" if chance is None else f'<div class="cs-meta">Same kind of damage: {chance:.0%} likely</div>'
+    badge = '<span class="cs-exact" title="The text of this PDF holds it to the letter">exact text</span> '
+    exact = badge if hit.exact_text else ""
     more = f'<span class="cs-more">+{len(hit.more)} more from this claim</span>' if hit.more else ""
     return (
         f'<div class="cs-card">'
         f'<div class="cs-score" role="img" aria-label="Match {percent} percent"><i style="width:{percent}%"></i></div>'
         f'<div class="cs-row"><span class="cs-amount">{escape(money(claim.amount, claim.currency))}</span>'
-        f'<span class="cs-percent">{percent}% match</span></div>'
+        f'<span class="cs-percent">{exact}{percent}% match</span></div>'
         f'<div class="cs-row"><span class="cs-id">{escape(claim.claim_id)}</span>{status_badge(claim.status)}</div>'
         f'<div class="cs-chips">{chips(claim.damage)}</div>'
         f"{likely}"

@@ -45,7 +45,8 @@ class Losses:
 class Hit:
     """words: (word, 0..1) that the page answers, best first; empty for picture queries. more: further pages found
     in the same claim, with their scores. pairs: what was asked beside what matches it, best first.
-    probability: that the photo shows the same kind of damage as the one asked with; None where nobody can say."""
+    probability: that the photo shows the same kind of damage as the one asked with; None where nobody can say.
+    exact_text: the text of the PDF itself holds what was asked for to the letter."""
 
     rank: int
     score: float
@@ -55,6 +56,7 @@ class Hit:
     more: tuple[tuple[Page, float], ...] = ()
     pairs: tuple[Pair, ...] = ()
     probability: float | None = None
+    exact_text: bool = False
 
     @classmethod
     def read(cls, source: Json) -> Hit:
@@ -70,6 +72,7 @@ class Hit:
             more=tuple(_further(item, page) for item in source.get("pages") or ()),
             pairs=tuple(Pair.read(pair) for pair in source.get("pairs") or ()),
             probability=source.get("probability"),
+            exact_text=bool(source.get("exact_text")),
         )
 
 

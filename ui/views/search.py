@@ -47,6 +47,7 @@ def _answer(asked: Asked, filter: Json) -> None:
     )
     left = head.container(horizontal=True, vertical_alignment="center", gap="small")
     with head.container(horizontal=True, vertical_alignment="center", width="content"):
+        exact_text = _exact_text(asked.text)
         group_by = _group_by()
         st.button("New search", key="forget", type="tertiary", icon=":material/close:", on_click=forget)
     try:
@@ -58,6 +59,7 @@ def _answer(asked: Asked, filter: Json) -> None:
                 filter=filter,
                 group_by=group_by,
                 limit=shown(),
+                exact_text=exact_text,
             )
     except ApiProblem as problem:
         show_problem(problem)
@@ -72,6 +74,19 @@ def _answer(asked: Asked, filter: Json) -> None:
     if answer.next_cursor is not None and shown() < MOST:
         with st.container(horizontal_alignment="center"):
             st.button("Show more", key="more", icon=":material/expand_more:", on_click=show_more)
+
+
+def _exact_text(text: str | None) -> bool:
+    """Offered where the words ask for something to the letter: with a digit, or something in quotes."""
+    if not text or not any(char.isdigit() or char in '"„“”«»' for char in text):
+        return True
+    return st.toggle(
+        "Exact text first",
+        value=True,
+        key="exact",
+        bind="query-params",
+        help="Digital PDFs that hold the number, or the words in quotes, to the letter come first.",
+    )
 
 
 def _group_by() -> str:

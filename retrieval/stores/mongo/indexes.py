@@ -47,6 +47,7 @@ COLLECTIONS: Mapping[str, Sequence[IndexModel]] = {
         IndexModel([("dims", 1)]),
     ],
     "vectors": [],
+    "texts": [IndexModel([("tenant_id", 1), ("words", 1)])],
     "jobs": [IndexModel([("tenant_id", 1), ("created_at", -1), ("job_id", -1)])],
     "entries": [
         IndexModel([("state", 1), ("place", 1)]),

@@ -71,6 +71,11 @@ class Link:
         return self.db["vectors"]
 
     @property
+    def texts(self) -> Collection:
+        """The own text of pages, and its words to look them up by."""
+        return self.db["texts"]
+
+    @property
     def jobs(self) -> Collection:
         return self.db["jobs"]
 

@@ -9,7 +9,7 @@ from retrieval.errors import StoreUnavailable
 from retrieval.stores.mongo.audit import MongoAudit
 from retrieval.stores.mongo.link import Document, Link
 
-VERSION = 4
+VERSION = 5
 
 _SCHEMA: Document = {"_id": "schema"}
 _RECORDS_A_STEP = 500
@@ -33,6 +33,7 @@ async def migrate(link: Link, audit: MongoAudit) -> None:
 
     From 2 to 3 nothing is rewritten: token vectors of four and five bits a number came, which older code would misread.
     From 3 to 4 neither: keys came, and older code would serve without asking for them.
+    From 4 to 5 neither: texts of pages came, and older code would leave them behind when it deletes.
     """
     version = await require_known_version(link)
     if version < 2:

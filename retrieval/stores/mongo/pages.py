@@ -15,7 +15,7 @@ from retrieval.filters import Filter
 from retrieval.ports import Listing
 from retrieval.stores.codec import check_vectors
 from retrieval.stores.cursors import Part, make_cursor, read_cursor
-from retrieval.stores.mongo import leases, page_search
+from retrieval.stores.mongo import leases, page_search, page_texts
 from retrieval.stores.mongo.files import Files
 from retrieval.stores.mongo.filter_mql import page_mql
 from retrieval.stores.mongo.indexes import Indexes
@@ -124,6 +124,20 @@ class MongoPages:
         return await page_search.matching(self.link, tenant, filter, encoder=encoder, limit=limit)
 
     @guarded
+    async def containing(
+        self, tenant: str, strings: Sequence[str], filter: Filter, *, encoder: str, limit: int
+    ) -> frozenset[str]:
+        return await page_texts.pages_holding(self.link, tenant, strings, filter, encoder=encoder, limit=limit)
+
+    @guarded
+    async def texts(self, tenant: str, page_ids: Sequence[str]) -> dict[str, str]:
+        return await page_texts.texts_of(self.link, tenant, page_ids)
+
+    @property
+    def keeps_text(self) -> bool:
+        return self._files.keys is None
+
+    @guarded
     async def vectors(self, tenant: str, page_ids: Sequence[str]) -> dict[str, PageVectors]:
         ids = [record_id(tenant, page_id) for page_id in page_ids]
         found = self.link.vectors.find({"_id": {"$in": ids}})
@@ -209,7 +223,7 @@ class MongoPages:
         if asset is None:
             raise NotFound.of("asset", asset_id)
         ids = [record_id(tenant, new.page.page_id) for new in pages]
-        fields = {"picture_id": 1, "created_at": 1}
+        fields = {"page_id": 1, "picture_id": 1, "created_at": 1}
         before = {
             page["_id"]: page async for page in self.link.pages.find({"_id": {"$in": ids}}, fields, session=session)
         }
@@ -226,6 +240,10 @@ class MongoPages:
             for collection, rows in ((self.link.pages, documents), (self.link.vectors, vectors)):
                 writes = [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows]
                 await collection.bulk_write(writes, session=session)
+            texts = {new.page.page_id: new.text if self.keeps_text else "" for new in pages}
+            former = {page["page_id"] for page in before.values()}
+            changed = {page_id: text for page_id, text in texts.items() if text or page_id in former}
+            await page_texts.write_texts(self.link, tenant, changed, session)
         await self._files.claim(pictures, session)
         replaced = [page["picture_id"] for page in before.values()]
         await self._files.release("pictures", replaced, session)

@@ -94,6 +94,7 @@ class Removal:
             ids = [page["_id"] for page in pages]
             await self._link.pages.delete_many({"_id": {"$in": ids}}, session=session)
             await self._link.vectors.delete_many({"_id": {"$in": ids}}, session=session)
+            await self._link.texts.delete_many({"_id": {"$in": ids}}, session=session)
             await self._files.release("pictures", removed.pictures, session)
         return removed
 

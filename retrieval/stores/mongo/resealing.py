@@ -20,6 +20,8 @@ async def reseal(link: Link, files: Files, progress: Progress) -> Resealed:
     """As ports.Store.reseal says."""
     if files.keys is None:
         raise InvalidInput("There is no key to encrypt with: set CLAIMSIGHT_ENCRYPTION_KEY.", code="no_encryption_key")
+    async with link.operation(long=True):
+        await link.texts.delete_many({})  # what lay open beside the files before they were encrypted
     anew = _Anew(link, files, files.keys.current, progress)
     async with link.operation():
         anew.total = await link.blobs.estimated_document_count() + await link.pages.estimated_document_count()

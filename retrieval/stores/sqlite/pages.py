@@ -21,6 +21,7 @@ from retrieval.stores.sqlite.files import Spooled
 from retrieval.stores.sqlite.filter_sql import Sql, json_list, search_sql
 from retrieval.stores.sqlite.leases import touch, write_held
 from retrieval.stores.sqlite.memory import Matrix, Slice
+from retrieval.stores.sqlite.page_texts import pages_holding, write_text
 from retrieval.stores.sqlite.rows import PAGE_SELECT, leave, next_revision, page_of, stamp
 from retrieval.stores.sqlite.vector_rows import VECTORS_SELECT, dims_of, fit_dims, vectors_of, write_vectors
 
@@ -170,6 +171,23 @@ class SqlitePages:
         passing = await self._core.db.read(work)
         return [] if passing is None else await self._core.db.on_thread(lambda: passing.listed(limit))
 
+    async def containing(
+        self, tenant: str, strings: Sequence[str], filter: Filter, *, encoder: str, limit: int
+    ) -> frozenset[str]:
+        where = search_sql(tenant, filter)
+        return await self._core.db.read(
+            lambda connection: pages_holding(connection, tenant, strings, where, encoder=encoder, limit=limit)
+        )
+
+    async def texts(self, tenant: str, page_ids: Sequence[str]) -> dict[str, str]:
+        select = f"SELECT p.page_id, t.text FROM pages p JOIN texts t ON t.page = p.id WHERE {_SOME}"
+        rows = await self._rows(select, (tenant, json_list(page_ids)))
+        return {row["page_id"]: row["text"] for row in rows}
+
+    @property
+    def keeps_text(self) -> bool:
+        return self._core.files.keys is None
+
     async def vectors(self, tenant: str, page_ids: Sequence[str]) -> dict[str, PageVectors]:
         rows = await self._rows(f"{VECTORS_SELECT} WHERE {_SOME}", (tenant, json_list(page_ids)))
         return {row["page_id"]: vectors_of(row) for row in rows}
@@ -302,6 +320,7 @@ class SqlitePages:
         )
         key = int(connection.execute(_WRITE, row).fetchone()["id"])
         write_vectors(connection, key, stored)
+        write_text(connection, tenant, key, new.text if self.keeps_text else "")
 
 
 def _check_page(lease: Lease, new: NewPage) -> None:

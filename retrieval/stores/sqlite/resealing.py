@@ -10,6 +10,8 @@ from retrieval.ports import Progress, Resealed
 from retrieval.stores.sealing import HEADER_BYTES, sealed_by
 from retrieval.stores.sqlite.core import Core
 from retrieval.stores.sqlite.files import KINDS, Files, Kind, Spooled
+from retrieval.stores.sqlite.page_texts import drop_texts
+from retrieval.stores.sqlite.rows import note_deletion
 
 _NAMES = {"assets": "SELECT DISTINCT asset_id FROM assets", "pictures": "SELECT DISTINCT picture FROM pages"}
 
@@ -19,6 +21,8 @@ async def reseal(core: Core, progress: Progress) -> Resealed:
     files = core.files
     if files.keys is None:
         raise InvalidInput("There is no key to encrypt with: set CLAIMSIGHT_ENCRYPTION_KEY.", code="no_encryption_key")
+    if await core.db.write(_drop_texts):
+        await core.forget()
     written = 0
     names = await core.db.read(_named)
     for done, (kind, name) in enumerate(names, start=1):
@@ -32,6 +36,14 @@ async def reseal(core: Core, progress: Progress) -> Resealed:
         progress("files", done, len(names))
     keys = await core.db.write(lambda connection: _keep_used(files, connection))
     return Resealed(files=len(names), written=written, keys=tuple(keys))
+
+
+def _drop_texts(connection: sqlite3.Connection) -> bool:
+    """What lay open beside the files before they were encrypted; whether there was any."""
+    dropped = drop_texts(connection)
+    if dropped:
+        note_deletion(connection)
+    return dropped > 0
 
 
 def _named(connection: sqlite3.Connection) -> list[tuple[Kind, str]]:

@@ -250,6 +250,22 @@ MIGRATIONS: tuple[Migration, ...] = (
     -- capture: what a picture says of its making, as JSON; NULL where it says nothing.
     ALTER TABLE assets ADD COLUMN capture TEXT;
     """,
+    """
+    -- The page's own text, normalised; a page that has none has no row.
+    CREATE TABLE texts (
+        page INTEGER PRIMARY KEY REFERENCES pages (id) ON DELETE CASCADE,
+        text TEXT NOT NULL
+    ) STRICT;
+
+    -- Its words, by which pages are looked up.
+    CREATE TABLE text_words (
+        tenant_id TEXT NOT NULL,
+        word TEXT NOT NULL,
+        page INTEGER NOT NULL REFERENCES texts (page) ON DELETE CASCADE,
+        PRIMARY KEY (tenant_id, word, page)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX text_words_page ON text_words (page);
+    """,
 )
 
 

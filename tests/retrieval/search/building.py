@@ -9,6 +9,7 @@ from PIL import Image
 
 from models.encoder import Embedding, Encoder
 from retrieval.documents import EntryState, NewPage, Page, PageKind, page_id_of
+from retrieval.exact import page_text
 from retrieval.filters import parse_filter
 from retrieval.ports import EntryOutcome, Store
 from retrieval.queries import Query
@@ -31,9 +32,11 @@ async def add_pages(
     *,
     tenant: str = TENANT,
     kind: PageKind = "page",
+    texts: Sequence[str] = (),
     **facts: object,
 ) -> list[str]:
-    """One file with these pictures as its pages, in a claim with these facts; the ids of its pages."""
+    """One file with these pictures as its pages, in a claim with these facts; the ids of its pages. texts: the pages'
+    own."""
     await store.claims.put(tenant, claim(claim_id, **facts))
     job = await submit(store, tenant, claim_id, [b"".join(webp(image) for image in images)])
     lease = await store.jobs.lease("worker-1", ttl=TTL)
@@ -53,7 +56,8 @@ async def add_pages(
             encoder=embedding.encoder,
         )
         vectors = as_stored(embedding, width=image.width, height=image.height)
-        pages.append(NewPage(page, vectors, webp(image)))
+        text = page_text(texts[number - 1]) if texts else ""
+        pages.append(NewPage(page, vectors, webp(image), text))
     await store.pages.put(lease, pages)
     await store.jobs.finish(lease, EntryOutcome(EntryState.succeeded))
     return [page.page.page_id for page in pages]

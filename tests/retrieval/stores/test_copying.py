@@ -93,7 +93,8 @@ async def fill(store: Store, clock: FakeClock) -> None:
         await store.assets.describe(lease, media_type="application/pdf", page_count=2, capture=told)
         await store.assets.warn(lease, [("page_failed", "Page 3 could not be drawn.")])
         tokens = 0 if number == 2 else 3
-        await store.pages.put(lease, [new_page(lease, n, vectors(10 * number + n, tokens=tokens)) for n in (1, 2)])
+        pages = [new_page(lease, n, vectors(10 * number + n, tokens=tokens)) for n in (1, 2)]
+        await store.pages.put(lease, [replace(pages[0], text=f"invoice {number}"), pages[1]])
         await store.jobs.finish(lease, EntryOutcome(EntryState.succeeded))
     await store.claims.put(OTHER_TENANT, claim("C-1", line="travel"))
     await add_file(store, OTHER_TENANT, content=b"rival")
@@ -164,6 +165,10 @@ async def test_everything_comes_over(
         assert await second.assets.list(tenant, claim_id) == await first.assets.list(tenant, claim_id)
     assert await second.audit.records(TENANT) == await first.audit.records(TENANT)
     assert (await second.claims.get(TENANT, "C-2")).held
+    page_ids = [page.page_id for page in (await first.pages.list(TENANT, claim_id="C-2")).items]
+    texts = await second.pages.texts(TENANT, page_ids)
+    assert sorted(texts.values()) == ["invoice 1", "invoice 2"]
+    assert texts == await first.pages.texts(TENANT, page_ids)
     assert set(await second.keys.list()) == set(await first.keys.list())
     assert len(await second.keys.list()) == 2
     # What ran waits, in the order in which it came; the half-done page is there.
