@@ -8,8 +8,9 @@ from torch.nn import functional as F
 
 def short_filter_reference(u: Tensor, taps: Tensor, bias: Tensor, mask: Tensor | None) -> Tensor:
     on = None if mask is None else mask[..., None].to(u.dtype)
-    around = F.pad(u if on is None else u * on, (0, 0, 1, 1))
-    taps, bias = taps.to(u.dtype), bias.to(u.dtype)
-    mixed = around[:, :-2] * taps[0] + around[:, 1:-1] * taps[1] + around[:, 2:] * taps[2]
-    out = F.silu(mixed + bias)
+    # As pictures one row high, channels last: of the convolutions of a CPU the quick one.
+    rows = (u if on is None else u * on).transpose(1, 2).unsqueeze(2)
+    weight = taps.t()[:, None, None].to(u.dtype)
+    mixed = F.conv2d(rows, weight, bias.to(u.dtype), padding=(0, 1), groups=u.shape[-1])
+    out = F.silu(mixed.squeeze(2).transpose(1, 2))
     return out if on is None else out * on

@@ -49,7 +49,8 @@ def ssd_chunked(
     count, state, kind = x.shape[1] // block, b.shape[-1], x.dtype
     b, c = b.reshape(batch, 1, count, block, state), c.reshape(batch, 1, count, block, state)
     xs = x.reshape(batch, count, block, heads, width).permute(0, 3, 1, 2, 4).contiguous()
-    steps = torch.stack((dt_forward, dt_backward)).reshape(2, batch, count, block, heads).permute(0, 1, 4, 2, 3)
+    steps = torch.stack((dt_forward, dt_backward)).reshape(2, batch, count, block, heads)
+    steps = steps.permute(0, 1, 4, 2, 3).contiguous()
     logs = steps * a[:, None, :, None, None]
     if gaps is not None and gap_rate is not None:
         logs = logs + gaps.reshape(2, batch, 1, count, block) * gap_rate[:, None, :, None, None]
@@ -65,16 +66,16 @@ def ssd_chunked(
     enter = None if count == 1 else _entering(xs, b, steps, sum_f, sum_b, whole)
     scores = c @ b.transpose(-1, -2)
     each = max(1, WEIGHTS // (batch * heads * block * block))
-    parts: list[Tensor] = []
+    total = x.new_empty(batch, count, block, heads, width)
     for k in range(0, count, each):
         part = slice(k, k + each)
         weight = _inside(scores[:, :, part], steps[:, :, :, part], sum_f[:, :, part], sum_b[:, :, part])
-        weight = weight + torch.diag_embed(own[:, :, part])
+        weight.diagonal(dim1=-2, dim2=-1).add_(own[:, :, part])
         y = weight.to(kind) @ xs[:, :, part]
         if read is not None and enter is not None:
             y = y + read[:, :, part] @ enter[:, :, part]
-        parts.append(y.permute(0, 2, 3, 1, 4).reshape(batch, -1, heads, width))
-    return torch.cat(parts, dim=1)[:, :time]
+        total[:, part] = y.permute(0, 2, 3, 1, 4)
+    return total.view(batch, count * block, heads, width)[:, :time]
 
 
 def _both(vectors: Tensor, forward: Tensor, backward: Tensor) -> Tensor:
@@ -86,6 +87,14 @@ def _inside(scores: Tensor, steps: Tensor, sum_f: Tensor, sum_b: Tensor) -> Tens
     """Weights [batch, heads, count, i, j] of the terms of a chunk, but for the second copy of the own term."""
     step = torch.arange(scores.shape[-1], device=scores.device)
     back = step[:, None] >= step
+    if not torch.is_grad_enabled():
+        # The steps go into the exponent, where a step of 0 writes nothing: exp(-inf). Its gradient would be lost.
+        log_f, log_b = steps.log()
+        written_f, written_b = log_f - sum_f, log_b + sum_b
+        exponent = torch.where(
+            back, sum_f[..., :, None] + written_f[..., None, :], written_b[..., None, :] - sum_b[..., :, None]
+        )
+        return exponent.exp_().mul_(scores)
     gap = torch.where(back, sum_f[..., :, None] - sum_f[..., None, :], sum_b[..., None, :] - sum_b[..., :, None])
     # The exponent is chosen by triangle before exp: the wrong one would overflow, and inf * 0 is NaN going back.
     return torch.exp(gap.clamp(max=0.0)) * torch.where(back, steps[0, ..., None, :], steps[1, ..., None, :]) * scores

@@ -51,6 +51,14 @@ def frozen(name: str, side: int) -> EfficientNet:
     fold(network, {"_conv_stem": "_bn0", "_conv_head": "_bn1"})
     for block in network._blocks:
         fold(block, {"_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"})
+    for module in network.modules():
+        # Padded by the convolution itself, where both edges get as much, and cut at 6 in place: no further copies.
+        if isinstance(module, nn.Conv2d) and isinstance(module.static_padding, nn.ZeroPad2d):
+            left, right, top, bottom = module.static_padding.padding
+            if left == right == top == bottom:
+                module.padding, module.static_padding = (top, left), nn.Identity()
+        elif isinstance(module, nn.ReLU6):
+            module.inplace = True
     for module in network.eval().modules():
         for key, value in list(module.named_parameters(recurse=False)):
             delattr(module, key)

@@ -23,7 +23,7 @@ from models.encoder import (
     SimilarityMap,
 )
 from models.local.config import LocalConfig
-from models.local.memory import give_back
+from models.local.memory import give_back, keep_blocks
 from models.local.page_looks import Looks
 from models.local.reading import Reader
 from models.local.rotation import rotate_tokens
@@ -46,6 +46,7 @@ class LocalEncoder:
 
     def __init__(self, config: LocalConfig, reader: Reader) -> None:
         self._config, self._reader = config, reader
+        self._since_given_back = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
 
     @classmethod
@@ -55,6 +56,7 @@ class LocalEncoder:
 
         Raises EncoderError encoder_misconfigured: no weights, weights of other code, no such device.
         """
+        keep_blocks()
         place = _device(device)
         weights = weights or WEIGHTS
         config, network = read_weights(weights)
@@ -84,7 +86,10 @@ class LocalEncoder:
 
     async def encode_pages(self, images: Sequence[Image.Image]) -> list[Embedding | EncodingFailure]:
         encoded = [await self._page(image) for image in images]
-        await self._run(give_back)
+        self._since_given_back += len(images)
+        if self._since_given_back >= BATCH_PAGES:
+            self._since_given_back = 0
+            await self._run(give_back)
         return encoded
 
     async def encode_queries(self, queries: Sequence[QueryInput]) -> list[Embedding]:

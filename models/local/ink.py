@@ -17,7 +17,10 @@ def ink_of(page: Tensor) -> Tensor:
     """
     height, width = page.shape[-2:]
     low = F.avg_pool2d(page, 4)
-    paper = F.avg_pool2d(F.max_pool2d(low, 9, 1, 4), 9, 1, 4, count_include_pad=False)
+    # Along one side, then along the other: the same as over squares, in a third of the time.
+    light = F.max_pool2d(F.max_pool2d(low, (1, 9), 1, (0, 4)), (9, 1), 1, (4, 0))
+    paper = F.avg_pool2d(light, (1, 9), 1, (0, 4), count_include_pad=False)
+    paper = F.avg_pool2d(paper, (9, 1), 1, (4, 0), count_include_pad=False)
     ink = (F.interpolate(paper, size=(height, width), mode="bilinear") - page).clamp(min=0)
     sample = ink[:, :, ::4, ::4].flatten(1)
     rank = max(1, int(sample.shape[1] * 0.985))
@@ -26,4 +29,8 @@ def ink_of(page: Tensor) -> Tensor:
 
 def inked_cells(ink: Tensor, height: int, width: int) -> Tensor:
     """bool [batch, rows * columns]: cells of height x width pixels that are not blank."""
-    return F.max_pool2d(F.avg_pool2d(ink, 3, 1, 1), (height, width)).flatten(1) > BLANK
+    around = F.pad(ink[:, 0], (1, 1, 1, 1))
+    wide = around[..., :-2] + around[..., 1:-1] + around[..., 2:]
+    smooth = wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:]
+    darkest = smooth.unflatten(1, (-1, height)).amax(2).unflatten(2, (-1, width)).amax(3)
+    return darkest.flatten(1) > BLANK * 9

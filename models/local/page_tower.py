@@ -17,6 +17,8 @@ from models.local.layers import AttentionLayer, ChunkPool, Chunks, RMSNorm, Rout
 
 SIGNS = 38
 """Sign classes: blank, 0-9, a-z, any other sign."""
+SEEN_AROUND = 32
+"""Pixels beyond a cell that its vector depends on, at most: of five convolutions, two at 1/4 and three at 1/8."""
 FURTHEST_GAP = 8
 """Gap classes between kept neighbours: 1..7 columns, 8 = another row."""
 
@@ -52,10 +54,31 @@ class Stem(nn.Module):
 
     def forward(self, ink: Tensor) -> Tensor:
         """[batch, 1, height, width] -> [batch, dim, rows, columns]."""
+        return self.last(self.body(ink))
+
+    def body(self, ink: Tensor) -> Tensor:
+        """All but the last convolution, at 1/8 of the size."""
         x = F.pixel_unshuffle(ink, 4).contiguous(memory_format=torch.channels_last)
         x = F.relu(self.second(F.relu(self.first(x))))
-        x = F.relu(x + self.outer(F.relu(self.inner(x))))
-        return self.last(x)
+        return F.relu(x + self.outer(F.relu(self.inner(x))))
+
+    def at(self, ink: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """The same for some cells of one page, [1, 1, height, width] -> [1, cells, dim]: blank edges are cut off, and
+        the last convolution is a product of the patches it is asked for. row, column: [cells], at least one."""
+        down, across = self.last.stride[0] * 8, self.last.stride[1] * 8
+        top = max(0, int(row.min()) * down - SEEN_AROUND)
+        left = max(0, int(column.min()) * across - SEEN_AROUND)
+        bottom, right = (int(row.max()) + 1) * down + SEEN_AROUND, (int(column.max()) + 1) * across + SEEN_AROUND
+        x = self.body(ink[..., top:bottom, left:right]).permute(0, 2, 3, 1)[0]
+        around = F.pad(x, (0, 0, 1, 1, 1, 1)).contiguous()
+        wide, deep = around.shape[1], around.shape[2]
+        # Three neighbours of a row lie side by side, so a patch is three runs.
+        patches = around.as_strided(
+            (x.shape[0] // self.last.stride[0], x.shape[1] // self.last.stride[1], 3, 3 * deep),
+            (self.last.stride[0] * wide * deep, self.last.stride[1] * deep, wide * deep, 1),
+        )
+        chosen = patches[row - top // down, column - left // across].flatten(1)
+        return F.linear(chosen, self.last.weight.permute(0, 2, 3, 1).flatten(1), self.last.bias)[None]
 
 
 class PageTower(nn.Module):
@@ -89,9 +112,11 @@ class PageTower(nn.Module):
         wait for the device); None = as many as the fullest page has."""
         config = self.config
         ink = ink_of(page)
-        features = self.stem(ink)
-        rows, columns = features.shape[-2:]
+        rows, columns = page.shape[-2] // config.cell_height, page.shape[-1] // config.cell_width
         keep = inked_cells(ink, config.cell_height, config.cell_width)
+        if limit is None and len(page) == 1 and page.device.type == "cpu" and keep.any():
+            return self.cells_of_one(ink, keep, rows, columns)
+        features = self.stem(ink)
         if limit is None:
             limit = max(1, -(-int(keep.sum(1).max()) // config.scan_block)) * config.scan_block
         keep = keep & (keep.cumsum(1) <= limit)
@@ -100,9 +125,19 @@ class PageTower(nn.Module):
         mask = torch.arange(limit, device=page.device)[None] < keep.sum(1, keepdim=True)
         position = torch.where(keep, keep.cumsum(1) - 1, -1)
         hidden = features.flatten(2).transpose(1, 2).gather(1, index[..., None].expand(-1, -1, config.cell_dim))
-        hidden = self.stem_norm(hidden) + self.gaps(index, columns)
+        # What fills a row up lies below the page, so that the last cell of a page ends its line.
+        hidden = self.stem_norm(hidden) + self.gaps(torch.where(mask, index, rows * columns), columns)
         hidden = self.read_cells(hidden * mask[..., None], mask, index, rows, columns)
         return Cells(hidden, mask, index, position, rows, columns)
+
+    def cells_of_one(self, ink: Tensor, keep: Tensor, rows: int, columns: int) -> Cells:
+        """The same for one page on a processor, which needs no rows of one length: nothing is padded or masked."""
+        index = keep[0].nonzero().T
+        position = torch.where(keep, keep.cumsum(1) - 1, -1)
+        features = self.stem.at(ink, index[0] // columns, index[0] % columns)
+        hidden = self.stem_norm(features) + self.gaps(index, columns)
+        hidden = self.read_cells(hidden, None, index, rows, columns)
+        return Cells(hidden, torch.ones_like(index, dtype=torch.bool), index, position, rows, columns)
 
     def gaps(self, index: Tensor, columns: int) -> Tensor:
         """Embedding of the distance to the kept neighbour on the left and on the right."""
@@ -112,10 +147,12 @@ class PageTower(nn.Module):
         left, right = F.pad(gap, (1, 0), value=FURTHEST_GAP), F.pad(gap, (0, 1), value=FURTHEST_GAP)
         return self.gap(left) + self.gap(right + FURTHEST_GAP + 1)
 
-    def read_cells(self, hidden: Tensor, mask: Tensor, index: Tensor, rows: int, columns: int) -> Tensor:
-        """The cell layers; a column scan reads the same cells in column order."""
+    def read_cells(self, hidden: Tensor, mask: Tensor | None, index: Tensor, rows: int, columns: int) -> Tensor:
+        """The cell layers; a column scan reads the same cells in column order. mask: None = all count."""
         row, column = index // columns, index % columns
-        order = torch.argsort(torch.where(mask, column * rows + row, rows * columns + 1), dim=1, stable=True)
+        place = column * rows + row
+        order = place if mask is None else torch.where(mask, place, rows * columns + 1)
+        order = torch.argsort(order, dim=1, stable=True)
         back = torch.argsort(order, dim=1)
         dim = hidden.shape[-1]
         for kind, layer in zip(self.config.cell_layers, self.cell_layers, strict=True):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 
 from models.encoder import Embedding, FloatArray, Regions
 from models.local.config import WORD_BYTES, LocalConfig, ReadConfig
@@ -57,6 +58,11 @@ class Reader:
     ) -> None:
         self.device = device
         self._config, self._network, self._half, self._encoder = config, network.to(device), half, encoder
+        if half:
+            # Autocast would turn the same weights anew for every page.
+            for layer in network.page.modules():
+                if isinstance(layer, nn.Linear | nn.Conv2d):
+                    layer.to(torch.bfloat16)
         self._looks = looks
 
     @torch.inference_mode()

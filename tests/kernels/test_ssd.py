@@ -25,9 +25,20 @@ def door(inputs: Inputs, **options: object) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("time", [1, 7, 63, 64, 65, 500])
-def test_scan_agrees_with_the_recurrence(time: int, kind: torch.dtype) -> None:
+@pytest.mark.parametrize("learning", [True, False])
+def test_scan_agrees_with_the_recurrence(time: int, kind: torch.dtype, learning: bool) -> None:
     inputs = make(2, time).cast(kind)
-    close("y", door(inputs), truth(inputs), TOLERANCE[kind])
+    with torch.set_grad_enabled(learning):
+        close("y", door(inputs), truth(inputs), TOLERANCE[kind])
+
+
+def test_steps_of_zero_write_nothing_where_no_gradient_is_wanted() -> None:
+    inputs = make(1, 130)
+    silent = torch.rand(1, 130, 1, generator=torch.Generator().manual_seed(4)) > 0.5
+    inputs.dt_forward.masked_fill_(silent, 0.0)
+    inputs.dt_backward.masked_fill_(silent, 0.0)
+    with torch.no_grad():
+        close("y", door(inputs), truth(inputs), 1e-12)
 
 
 def test_gradients_agree_with_the_recurrence() -> None:
@@ -148,6 +159,8 @@ def test_extreme_steps_stay_finite(dt: tuple[float, float], scale: float) -> Non
     leaves = inputs.leaves()
     y = door(leaves)
     close("y", y, truth(inputs), TOLERANCE[torch.float32])
+    with torch.no_grad():
+        close("y without gradients", door(inputs), truth(inputs), TOLERANCE[torch.float32])
     y.sum().backward()
     assert all(torch.isfinite(t.grad).all() for t in leaves.tensors() if t.grad is not None)
 

@@ -44,9 +44,11 @@ class AttentionLayer(nn.Module):
 
     def in_windows(self, qkv: Tensor, mask: Tensor | None, window: int) -> Tensor:
         batch, time, width = qkv.shape
-        short = -time % window
         if mask is None:
-            mask = qkv.new_ones(batch, time, dtype=torch.bool)
+            whole = time - time % window
+            windows = self.mix(qkv[:, :whole].reshape(-1, window, width), None).view(batch, whole, width // 3)
+            return windows if whole == time else torch.cat([windows, self.mix(qkv[:, whole:], None)], dim=1)
+        short = -time % window
         qkv, mask = F.pad(qkv, (0, 0, 0, short)), F.pad(mask, (0, short))
         mask = mask.reshape(-1, window)
         # A window of padding alone looks at all of it: softmax over nothing would be NaN.

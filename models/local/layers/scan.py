@@ -17,7 +17,7 @@ HEAD_WIDTH = 64
 class ScanLayer(nn.Module):
     """Residual layer u -> u + W_o norm((ssd(x) + D x) silu(z)), with (z, x, B, C, dt) = W u.
 
-    A step whose mask is 0 neither writes nor forgets, so padding changes nothing for its neighbours.
+    A step whose mask is False neither writes nor forgets, so padding changes nothing for its neighbours.
     """
 
     def __init__(self, dim: int, *, state: int = 16, expand: int = 2, block: int = 64) -> None:
@@ -36,8 +36,8 @@ class ScanLayer(nn.Module):
         self.out_norm = RMSNorm(self.inner)
         self.out = nn.Linear(self.inner, dim, bias=False)
 
-    def forward(self, u: Tensor, mask: Tensor) -> Tensor:
-        """u: [batch, time, dim]. mask: bool [batch, time]."""
+    def forward(self, u: Tensor, mask: Tensor | None) -> Tensor:
+        """u: [batch, time, dim]. mask: bool [batch, time]; None = all count."""
         batch, time, _ = u.shape
         z, local, dt = self.project(self.norm(u)).split(
             [self.inner, self.inner + 2 * self.state, 2 * self.heads], dim=-1

@@ -63,8 +63,8 @@ class DeltaLayer(ScanLayer):
         super().__init__(dim, state=state, expand=expand, block=block)
         self.project = nn.Linear(dim, 2 * self.inner + 2 * state + 4 * self.heads, bias=False)
 
-    def forward(self, u: Tensor, mask: Tensor) -> Tensor:
-        """u: [batch, time, dim]. mask: bool [batch, time]."""
+    def forward(self, u: Tensor, mask: Tensor | None) -> Tensor:
+        """u: [batch, time, dim]. mask: bool [batch, time]; None = all count."""
         batch, time, _ = u.shape
         z, local, gates = self.project(self.norm(u)).split(
             [self.inner, self.inner + 2 * self.state, 4 * self.heads], dim=-1
