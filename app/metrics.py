@@ -28,12 +28,14 @@ _SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What is looked up when somebody asks. workers: (alive, wanted) where this server supervises some."""
+    """What is looked up when somebody asks. workers: (alive, wanted) where this server supervises some.
+    sketched_pages: whose sketches this process has in memory."""
 
     depth: QueueDepth
     pages: Mapping[str, int]
     workers: tuple[int, int] | None
     audit_unmoved: int
+    sketched_pages: int
 
 
 class Metrics:
@@ -152,6 +154,9 @@ class _LookedUp(Collector):
             yield workers
         yield GaugeMetricFamily(
             "claimsight_audit_unmoved", "Records of reads on their way into the chain.", now.audit_unmoved
+        )
+        yield GaugeMetricFamily(
+            "claimsight_sketched_pages", "Pages of large collections whose words are looked for.", now.sketched_pages
         )
 
 

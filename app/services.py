@@ -84,6 +84,7 @@ class Services:
         journal: AuditJournal,
         marks: QueryMarks,
         cache_bytes: int = 256 * 1024 * 1024,
+        sketch_bytes: int = 256 * 1024 * 1024,
         metrics: Metrics | None = None,
         tracing: Tracing | None = None,
     ) -> None:
@@ -110,6 +111,7 @@ class Services:
         self._probed_at = -_PROBE_EVERY_S
         self._load_encoder = load_encoder
         self._cache_bytes = cache_bytes
+        self._sketch_bytes = sketch_bytes
         self._loading: asyncio.Task[SearchEngine] | None = None
         self._encoder: Encoder | None = None
         self._close_lock = asyncio.Lock()
@@ -173,6 +175,11 @@ class Services:
         """The encoder when it is there already."""
         return self._encoder
 
+    @property
+    def sketched_pages(self) -> int:
+        engine = self._loaded_engine()
+        return 0 if engine is None else engine.sketched
+
     async def close(self) -> None:
         """Ends the load if one is under way, then closes encoder and store."""
         self.stopping.set()
@@ -180,6 +187,8 @@ class Services:
             if self._loading is not None:
                 self._loading.cancel()
                 await asyncio.wait({self._loading})
+                if (engine := self._loaded_engine()) is not None:
+                    await engine.aclose()
                 self._loading = None
             if self._encoder is not None:
                 encoder, self._encoder = self._encoder, None
@@ -189,6 +198,12 @@ class Services:
             await self.store.close()
             if self._tracing is not None:
                 await self._tracing.close()
+
+    def _loaded_engine(self) -> SearchEngine | None:
+        task = self._loading
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        return task.result()
 
     def _ensure_loading(self) -> asyncio.Task[SearchEngine]:
         if self._loading is None or (self._loading.done() and self.encoder_state == "failed"):
@@ -216,7 +231,13 @@ class Services:
             self._failed("encoder_unavailable", f"The encoder could not be loaded ({type(error).__name__}).")
             raise EncoderTrouble(self.encoder_detail, code="encoder_unavailable", retryable=False) from error
         self.encoder_state, self.encoder_detail = "ready", ""
-        return SearchEngine(self.store, self._encoder, cache_bytes=self._cache_bytes, watch=self.observer)
+        return SearchEngine(
+            self.store,
+            self._encoder,
+            cache_bytes=self._cache_bytes,
+            sketch_bytes=self._sketch_bytes,
+            watch=self.observer,
+        )
 
     def _failed(self, code: str, detail: str) -> None:
         self.encoder_state, self.encoder_detail = "failed", detail

@@ -14,7 +14,7 @@ from app.oidc import ALGORITHMS, Trust, require_safe
 from models import is_encoder_name
 from retrieval.errors import InvalidInput
 from retrieval.ingestion.limits import MIB, Limits
-from retrieval.search import DEFAULT_CACHE_BYTES
+from retrieval.search import DEFAULT_CACHE_BYTES, DEFAULT_SKETCH_BYTES
 from retrieval.stores import Keyring
 
 PREFIX = "CLAIMSIGHT_"
@@ -137,6 +137,10 @@ class Settings(BaseSettings):
     )
     cache_mib: Annotated[int, Field(ge=1, le=1_048_576)] = Field(
         DEFAULT_CACHE_BYTES // MIB, description="Memory for vectors in the searching process, in MiB."
+    )
+    sketch_mib: Annotated[int, Field(ge=1, le=1_048_576)] = Field(
+        DEFAULT_SKETCH_BYTES // MIB,
+        description="Memory for coarse copies of vectors, in MiB: taken once a search covers more than 40,000 pages.",
     )
     encryption_key: SecretStr = Field(
         SecretStr(""),

@@ -50,6 +50,7 @@ async def build_services(settings: Settings) -> Services:
         max_searches=settings.max_searches,
         max_queued=settings.max_queued,
         cache_bytes=settings.cache_mib * MIB,
+        sketch_bytes=settings.sketch_mib * MIB,
     )
 
 

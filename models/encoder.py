@@ -77,6 +77,20 @@ class PackedPages:
 
 
 @dataclass(frozen=True, slots=True)
+class Sketches:
+    """Coarse copies of the token vectors of many pages, as `Sketching` makes them.
+
+    codes: uint8 (N, c), a row a token vector. scales: float16 (N,). offsets: int64 (P + 1,): page p owns rows
+    offsets[p]:offsets[p + 1]. encoder: of all pages.
+    """
+
+    codes: NDArray[np.uint8]
+    scales: NDArray[np.float16]
+    offsets: NDArray[np.int64]
+    encoder: str
+
+
+@dataclass(frozen=True, slots=True)
 class SimilarityMap:
     """Which cells of a page answer which word of a query.
 
@@ -181,6 +195,22 @@ class Regional(Protocol):
 
     async def regions(self, image: Image.Image) -> Regions:
         """Of an RGB picture; parts of two pictures are compared by cosine."""
+        ...
+
+
+@runtime_checkable
+class Sketching(Protocol):
+    """An encoder whose token vectors have coarse copies, so small that those of a large collection stay in memory."""
+
+    def sketch(
+        self, tokens: NDArray[np.int8], scales: NDArray[np.float16]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+        """Codes (T, c) and scales (T,) of stored token vectors (T, d). Any thread may call it."""
+        ...
+
+    async def coarse_score(self, query: Embedding, sketches: Sketches, chosen: NDArray[np.int64]) -> FloatArray | None:
+        """About how well the chosen pages (ascending) answer by their tokens, (len(chosen),), higher is better; not
+        comparable with `score`. None where the query has no tokens that say more than its summary."""
         ...
 
 

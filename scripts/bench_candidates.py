@@ -6,20 +6,21 @@ PAGES: a folder of pages with known words, as models.training.real_pages reads i
 token vector is fitted: a linear map of the text tower's vector of the word that stands there, and a noise with the
 covariance of what is left. Synthetic pages draw words by Zipf's law and some rare ones, and get vectors by that model,
 stored as real ones are. A query is one to three neighbouring words of a page, a rare one among them. Exact is
-`score_pages` over all pages; a way keeps one page in a hundred. Writes docs/benchmarks/candidates.csv.
+`score_pages` over all pages; a way keeps one page in a hundred. Indexes and coarser numbers are tried in small
+collections alone, see FEW and SOME. Writes docs/benchmarks/candidates.csv; rows of other collection sizes stay in it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import random
 import string
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,11 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from models import Embedding, EncoderOptions, PackedPages, create_encoder, encoder_id, quantise_tokens
-from models.encoder import Encoder, FloatArray
+from models.encoder import Encoder, FloatArray, Sketches
 from models.local.config import LocalConfig, ScoreConfig
 from models.local.encoder import WEIGHTS
 from models.local.scoring import calibrated, score_pages, score_words
+from models.local.sketches import coarse_scores, make_sketch
 from models.local.words import plan_query
 from models.training.real_pages import known_pages
 from scripts.bench import record
@@ -52,6 +54,8 @@ EVERY = 5
 KEPT = 100
 """One page in so many is kept as a candidate."""
 BLOCK = 8192
+FEW, SOME = 5_000, 20_000
+"""Pages up to which indexes, and up to which numbers of one to three bits are tried too."""
 
 Way = Callable[[Embedding], FloatArray]
 
@@ -90,7 +94,7 @@ async def fitted_pairs(encoder: Encoder, folder: Path, count: int) -> tuple[Floa
     shown: list[FloatArray] = []
     known: set[str] = set()
     # Sources follow each other in the folder, so every few pages are taken.
-    for page in islice(known_pages(folder, research_only=False), 0, count * EVERY, EVERY):
+    for page in itertools.islice(known_pages(folder, research_only=False), 0, count * EVERY, EVERY):
         [found] = await encoder.encode_pages([Image.fromarray(page.picture).convert("RGB")])
         words = sorted({word for word, *_ in page.words if len(word) > 1})
         if not isinstance(found, Embedding) or found.tokens is None or not words:
@@ -227,8 +231,9 @@ def combined(query: Embedding, best: NDArray[np.float64], config: ScoreConfig) -
 def by_mean(made: Collection) -> Way:
     """One vector a page: the mean of its token vectors."""
     means = np.zeros((len(made.pages), made.vectors.shape[1]), np.float32)
-    for part, rows in made.rows():
-        np.add.at(means, np.arange(part.start, part.start + len(rows)) // TOKENS, rows)
+    for page in range(len(means)):
+        own = slice(page * TOKENS, (page + 1) * TOKENS)
+        means[page] = made.pages.scales[own].astype(np.float32) @ made.pages.tokens[own].astype(np.float32)
     means -= means.mean(0)
     means /= np.linalg.norm(means, axis=1, keepdims=True)
 
@@ -269,6 +274,47 @@ def by_fixed_encoding(made: Collection, *, bits: int = 4, repetitions: int = 4) 
     return way
 
 
+def by_few_bits(made: Collection, config: ScoreConfig, bits: int) -> Way:
+    """Page numbers without what all share, cut to 2**bits levels of the row's own deviation; the query in full. The
+    products are taken in float32, so the time says nothing of what packed bits would take."""
+    rows = np.concatenate([rows for _, rows in itertools.islice(made.rows(), 32)])
+    middle = rows.mean(0)
+    # The best uniform steps for normal numbers, in deviations (Max, 1960); of one bit only the sign is left.
+    step, most = {1: (1.596, 1), 2: (0.996, 3), 3: (0.586, 7)}[bits]
+
+    def way(query: Embedding) -> FloatArray:
+        assert query.tokens is not None
+        plan = plan_query(query.words).narrowed(0)
+        asked = query.tokens[: len(plan.strings)].T
+        best = np.empty((len(made.pages), asked.shape[1]))
+        for start in range(0, len(best), FEW // 50):
+            own = slice(start * TOKENS, (start + FEW // 50) * TOKENS)
+            left = made.pages.tokens[own] * made.pages.scales[own, None].astype(np.float32) - middle
+            size = np.linalg.norm(left, axis=1, keepdims=True) * (step / left.shape[1] ** 0.5)
+            near = np.clip(np.floor(left / size) * 2 + 1, -most, most) * (size / 2) + middle
+            best[start : start + FEW // 50] = (near @ asked).reshape(-1, TOKENS, asked.shape[1]).max(1)
+        return score_words(plan, calibrated(best, TOKENS, config), config).astype(np.float32)
+
+    return way
+
+
+def by_sketches(made: Collection, config: ScoreConfig) -> Way:
+    pages = made.pages
+    known: list[tuple[NDArray[np.uint8], NDArray[np.float16]]] = []
+    for page in range(len(pages)):
+        own = slice(page * TOKENS, (page + 1) * TOKENS)
+        known.append(make_sketch(pages.tokens[own], pages.scales[own]))
+    codes, scales = np.concatenate([codes for codes, _ in known]), np.concatenate([scales for _, scales in known])
+    sketches, every = Sketches(codes, scales, pages.offsets, pages.encoder), np.arange(len(pages))
+
+    def way(query: Embedding) -> FloatArray:
+        scores = coarse_scores(query, sketches, every, config)
+        assert scores is not None
+        return scores
+
+    return way
+
+
 def measured(name: str, way: Way, queries: Sequence[Embedding], first: Sequence[NDArray[np.int64]],
              keep: int) -> dict[str, object]:  # fmt: skip
     kept: list[float] = []
@@ -298,10 +344,14 @@ async def run(given: argparse.Namespace) -> list[dict[str, object]]:
     common = {"pages": given.pages, "candidates": keep, "queries": given.queries}
     ways: list[tuple[str, Callable[[], Way]]] = [
         ("exact scan", lambda: exact),
+        ("sketches, four bits a number", lambda: by_sketches(made, config)),
         ("mean of the vectors", lambda: by_mean(made)),
-        ("fixed encoding, 4,096 numbers", lambda: by_fixed_encoding(made)),
     ]
-    for count in (256, 2048):
+    for bits in (1, 2, 3) if given.pages <= SOME else ():
+        ways.append((f"{bits} bits a number, unpacked", lambda b=bits: by_few_bits(made, config, b)))
+    if given.pages <= FEW:
+        ways.append(("fixed encoding, 4,096 numbers", lambda: by_fixed_encoding(made)))
+    for count in (256, 2048) if given.pages <= FEW else ():
         cells = Cells(made, count)
         for share in (0.05, 0.2):
             label = f"{count} cells, {share:.0%} of the vectors"

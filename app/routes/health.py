@@ -47,8 +47,8 @@ async def get_ready(context: ContextDep, response: Response) -> ReadyReply:
     responses={200: {"description": "Text format.", "content": {"text/plain": {}}}, **problems()},
 )
 async def get_metrics(context: ContextDep) -> Response:
-    """Requests, stages of searches, calls of the store, batches of the encoder, ingest, the queue, the audit. The
-    workers of this server are counted in; docs/monitoring has a dashboard and alerts."""
+    """Requests, stages of searches, calls of the store, batches of the encoder, ingest, the queue, the audit, sketches.
+    The workers of this server are counted in; docs/monitoring has a dashboard and alerts."""
     services = context.services
     watch = services.supervisor.workers() if services.supervisor is not None else None
     now = Now(
@@ -56,6 +56,7 @@ async def get_metrics(context: ContextDep) -> Response:
         pages=await context.store.pages.counts(),
         workers=None if watch is None else (watch.alive, watch.wanted),
         audit_unmoved=services.journal.unmoved,
+        sketched_pages=services.sketched_pages,
     )
     text = await asyncio.to_thread(services.metrics.snapshot, now)
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from models.encoder import (
@@ -21,6 +23,7 @@ from models.encoder import (
     QueryInput,
     Regions,
     SimilarityMap,
+    Sketches,
 )
 from models.local.config import LocalConfig
 from models.local.memory import give_back, keep_blocks
@@ -28,6 +31,7 @@ from models.local.page_looks import Looks
 from models.local.reading import Reader
 from models.local.rotation import rotate_tokens
 from models.local.scoring import explain_words, same_kind, score_pages
+from models.local.sketches import coarse_scores, make_sketch
 from models.local.weights import read_weights
 
 NAME = "local"
@@ -98,6 +102,14 @@ class LocalEncoder:
 
     async def score(self, query: Embedding, pages: PackedPages) -> FloatArray:
         return await self._run(lambda: score_pages(query, pages, self._config.score, self._reader.device))
+
+    def sketch(
+        self, tokens: NDArray[np.int8], scales: NDArray[np.float16]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+        return make_sketch(tokens, scales)
+
+    async def coarse_score(self, query: Embedding, sketches: Sketches, chosen: NDArray[np.int64]) -> FloatArray | None:
+        return await self._run(lambda: coarse_scores(query, sketches, chosen, self._config.score))
 
     async def explain(self, query: Embedding, page: Embedding) -> SimilarityMap:
         tokens, cells = page.tokens, page.cells

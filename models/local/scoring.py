@@ -46,7 +46,8 @@ def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, devic
         scores = _sigmoid(config.picture_slope * likeness + config.picture_bias)
         printed = None if query.tokens is None else query.tokens[np.linalg.norm(query.tokens, axis=1) > LONGEST_LOOK]
         if printed is not None and len(printed):
-            shown = presence(_thinned(printed, len(pages.tokens)), pages, config, device)
+            most = max(FEWEST_SIGHTS, MOST_PRODUCTS // max(1, len(pages.tokens)))
+            shown = presence(thinned(printed, most), pages, config, device)
             weight = rarity(shown.sum(0), len(pages))
             share = config.print * min(1.0, len(printed) / FULL_PRINT)
             scores = (1.0 - share) * scores + share * (shown @ weight) / weight.sum()
@@ -156,9 +157,8 @@ def _share(span: Span, seen: NDArray[np.bool_], config: ScoreConfig, *, layout: 
     return config.printed if layout and seen[span.first : span.end].all() else 1.0
 
 
-def _thinned(tokens: FloatArray, rows: int) -> FloatArray:
-    """Tokens spread evenly over the picture, as many as can be compared with that many rows."""
-    most = max(FEWEST_SIGHTS, MOST_PRODUCTS // max(1, rows))
+def thinned(tokens: FloatArray, most: int) -> FloatArray:
+    """At most so many of a picture's tokens, spread evenly over it."""
     if len(tokens) <= most:
         return tokens
     return tokens[np.linspace(0, len(tokens) - 1, most).round().astype(np.int64)]

@@ -104,9 +104,12 @@ class QueryPlan:
 
     def narrowed(self, strings: int) -> QueryPlan:
         """With the first so many strings, and at least those that say what was typed."""
-        kept = max(strings, self.said)
+        return self.cut(max(strings, self.said))
+
+    def cut(self, kept: int) -> QueryPlan:
+        """With the first so many strings, whatever they are for."""
         spans = tuple(span for span in self.spans if max(span.rows) < kept)
-        return QueryPlan(self.words, self.strings[:kept], spans, self.said)
+        return QueryPlan(self.words, self.strings[:kept], spans, min(kept, self.said))
 
 
 def canonical(word: str) -> str:

@@ -1,4 +1,4 @@
-"""Which pages a search compares: all that pass the filter while they are few, else the nearest by summary."""
+"""Which pages a search compares: all that pass the filter while they are few, else the nearest by summary or sketch."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from collections.abc import Collection, Sequence
 
 from models.encoder import Embedding, Encoder, encoder_id
 from retrieval.documents import PageVectors
-from retrieval.filters import Filter
+from retrieval.filters import EVERYTHING, Filter
 from retrieval.ports import PageIndex
 from retrieval.search.cache import ANY_REVISION, VectorCache
 from retrieval.search.shelf import Selection
+from retrieval.search.sketches import SketchCache
 
 
 async def find_candidates(
     pages: PageIndex,
     cache: VectorCache,
+    sketches: SketchCache | None,
     encoder: Encoder,
     tenant: str,
     probes: Sequence[Embedding],
@@ -26,17 +28,26 @@ async def find_candidates(
 ) -> Selection | None:
     """Pages that pass the filter, in the order of their ids, with their vectors; None when there is none.
 
-    At most `exact_limit` pages: all of them. More: the `nearest_limit` nearest of each probe, checked against the
-    store, because a vector index may lag behind it. The filter is applied before either cut. named: ids of pages that
-    are candidates however near they are.
+    At most `exact_limit` pages: all of them. More: `nearest_limit` a probe, the nearest by summary and, of a single
+    probe, in equal parts the best by sketch. They are checked against the store, because a vector index may lag behind
+    it. The filter is applied before either cut. named: ids of pages that are candidates however near they are.
     """
     version = encoder_id(encoder)
-    wanted = await pages.matching(tenant, filter, encoder=version, limit=exact_limit + 1)
+    most = exact_limit if sketches is None else max(exact_limit, sketches.most_pages)
+    wanted = await pages.matching(tenant, filter, encoder=version, limit=most + 1)
     if len(wanted) > exact_limit:
-        near = set(named)
+        found, by_sketch = set(named), list[str]()
+        if sketches is not None and len(wanted) <= most and len(probes) == 1:
+            complete = filter == EVERYTHING
+            by_sketch = await sketches.best(tenant, probes[0], wanted, limit=nearest_limit // 2, complete=complete)
+            found.update(by_sketch)
+        near = nearest_limit - len(by_sketch)
         for probe in probes:
             vector = PageVectors(summary=probe.summary, encoder=version)
-            near.update(page.page_id for page in await pages.nearest(tenant, vector, filter, limit=nearest_limit))
-        passing = await pages.passing(tenant, sorted(near), filter, encoder=version)
-        wanted = [(page_id, ANY_REVISION) for page_id in sorted(passing)]
+            found.update(page.page_id for page in await pages.nearest(tenant, vector, filter, limit=near))
+        if len(wanted) <= most:
+            wanted = [page for page in wanted if page[0] in found]
+        else:
+            passing = await pages.passing(tenant, sorted(found), filter, encoder=version)
+            wanted = [(page_id, ANY_REVISION) for page_id in sorted(passing)]
     return await cache.select(tenant, wanted) if wanted else None

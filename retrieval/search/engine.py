@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from PIL import Image
 
-from models.encoder import Encoder, Regional, encoder_id
+from models.encoder import Encoder, Regional, Sketching, encoder_id
 from retrieval.documents import Hit, SearchResult
 from retrieval.errors import EncoderMismatch, EncoderTrouble, NotFound
 from retrieval.exact import MOST_HOLDING, strings_of
@@ -24,6 +24,7 @@ from retrieval.search.grouping import Ranking, Wanted, group, rank
 from retrieval.search.matches import Matches, drawn, like_parts, matched
 from retrieval.search.probes import Probes, as_embedding, embed_query, encoder_errors, open_picture
 from retrieval.search.rerank import score_candidates
+from retrieval.search.sketches import DEFAULT_SKETCH_BYTES, SketchCache
 from retrieval.watching import Nobody, Stretch, Watch
 
 EXACT_LIMIT = 40_000
@@ -34,8 +35,9 @@ _ROUNDS = 8
 class SearchEngine:
     """Searches one store with one encoder. Safe to share between requests; holds no connection of its own.
 
-    cache_bytes: memory for vectors. exact_limit: while at most so many pages pass the filter, all of them are
-    compared exactly; above, the nearest_limit nearest by summary are, and the list of answers ends with them.
+    cache_bytes: memory for vectors, sketch_bytes: for sketches. exact_limit: while at most so many pages pass the
+    filter, all of them are compared exactly; above, nearest_limit are, those that are nearest by summary and, from an
+    encoder that is Sketching, best by sketch. The list of answers ends with them.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class SearchEngine:
         encoder: Encoder,
         *,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
+        sketch_bytes: int = DEFAULT_SKETCH_BYTES,
         exact_limit: int = EXACT_LIMIT,
         nearest_limit: int = NEAREST_LIMIT,
         watch: Watch | None = None,
@@ -52,6 +55,11 @@ class SearchEngine:
         self._encoder = encoder
         self._version = encoder_id(encoder)
         self._cache = VectorCache(store.pages, encoder, limit_bytes=cache_bytes)
+        self._sketches = (
+            SketchCache(store.pages, encoder, self._version, limit_bytes=sketch_bytes)
+            if isinstance(encoder, Sketching)
+            else None
+        )
         self._watch = watch or Nobody()
         self._exact_limit = exact_limit
         self._nearest_limit = nearest_limit
@@ -68,6 +76,7 @@ class SearchEngine:
             selection = await find_candidates(
                 self._store.pages,
                 self._cache,
+                self._sketches,
                 self._encoder,
                 tenant,
                 probes.embeddings,
@@ -143,6 +152,16 @@ class SearchEngine:
             regions = matched(await encoder.regions(first), await encoder.regions(second))
         image = await asyncio.to_thread(drawn, first, second, regions) if overlay else None
         return Matches(page_id, other_id, regions, image)
+
+    @property
+    def sketched(self) -> int:
+        """Pages whose sketches are in memory."""
+        return 0 if self._sketches is None else len(self._sketches)
+
+    async def aclose(self) -> None:
+        """Stops what runs in the background. The store and the encoder stay open."""
+        if self._sketches is not None:
+            await self._sketches.aclose()
 
     async def _opened(self, tenant: str, page_id: str) -> Image.Image:
         """The stored picture. Raises NotFound page_not_found."""

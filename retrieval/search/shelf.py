@@ -6,6 +6,7 @@ writes behind it, and growing or compacting makes new arrays.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -55,6 +56,15 @@ class Selection:
         places = np.empty_like(self.order)
         places[self.order] = np.arange(len(self.order))
         return places
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where pages lie on a shelf. whole: all that lies there, dead slots too, as views. slots: int64 (n,), of the asked
+    ids, -1 where a page is not there, or with another revision."""
+
+    whole: PackedPages
+    slots: NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -110,6 +120,20 @@ class Shelf:
                     absent.append((page_id, revision))
             return absent
 
+    def locate(self, page_ids: Sequence[str], revisions: NDArray[np.int64]) -> Located | None:
+        """Without copying anything; None while the shelf is empty."""
+        with self._lock:
+            block, count = self._block, self._count
+            if block is None:
+                return None
+            slots = np.fromiter(map(self._slots.get, page_ids, itertools.repeat(-1)), np.int64, len(page_ids))
+            slots[block.revisions[slots] != revisions] = -1
+        rows = int(block.starts[count])
+        whole = PackedPages(
+            block.summaries[:count], block.tokens[:rows], block.scales[:rows], block.starts[: count + 1], self.encoder
+        )
+        return Located(whole, slots)
+
     def add(self, entries: Sequence[ShelfEntry], *, expect: int = 0) -> None:
         """Puts pages on the shelf; one that is here is replaced. expect: further pages to make room for.
 
@@ -128,6 +152,13 @@ class Shelf:
         with self._lock:
             for page_id in page_ids:
                 self._slots.pop(page_id, None)
+
+    def keep(self, page_ids: Collection[str]) -> None:
+        """Forgets all pages but these."""
+        with self._lock:
+            gone = self._slots.keys() - set(page_ids)
+            for page_id in gone:
+                del self._slots[page_id]
 
     def select(self, page_ids: Sequence[str], *, tick: int) -> Selection | None:
         """The pages of those ids that are here; None when none is. tick: grows with each use."""

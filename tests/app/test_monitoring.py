@@ -31,7 +31,7 @@ EXPRESSIONS = {
     **{panel["title"]: target["expr"] for panel in BOARD["panels"] for target in panel["targets"]},
     **{rule["alert"]: rule["expr"] for group in RULES["groups"] for rule in group["rules"]},
 }
-NOTHING = Now(QueueDepth(0, 0, 0.0), {"fake/1": 0}, (1, 1), 0)
+NOTHING = Now(QueueDepth(0, 0, 0.0), {"fake/1": 0}, (1, 1), 0, 0)
 _PROMQL = {"sum", "max", "rate", "by", "le", "histogram_quantile"}
 
 
@@ -144,6 +144,7 @@ async def test_workers_count_files_pages_and_batches(api: Api) -> None:
     assert value(text, "claimsight_encoder_batch_size_sum", kind="pages") == 2
     await services.journal.move()
     assert value(text, "claimsight_audit_unmoved") == 0
+    assert value(text, "claimsight_sketched_pages") == 0
 
 
 async def test_calls_of_the_store_are_timed_and_their_errors_counted_by_code(

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from models.encoder import (
@@ -28,6 +29,7 @@ from models.encoder import (
     QueryInput,
     Regions,
     SimilarityMap,
+    Sketches,
     encoder_id,
 )
 from models.packing import dequantise_tokens
@@ -192,6 +194,28 @@ class FakeEncoder:
         summary = np.concatenate([_tone(colours.reshape(-1, 3)).mean(axis=0), np.zeros(GRID * GRID)])
         tokens = _unit(_tone(colours).reshape(len(words), TOKEN_DIMS)) if self._tokens else None
         return Embedding(summary=_unit(summary), encoder=encoder_id(self), tokens=tokens, words=words)
+
+
+class SketchingFake(FakeEncoder):
+    """A FakeEncoder that is models.encoder.Sketching too. A sketch of a token is the token. coarse: how many pages each
+    call of coarse_score looked at."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self.coarse: list[int] = []
+
+    def sketch(
+        self, tokens: NDArray[np.int8], scales: NDArray[np.float16]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+        return tokens.view(np.uint8), scales
+
+    async def coarse_score(self, query: Embedding, sketches: Sketches, chosen: NDArray[np.int64]) -> FloatArray | None:
+        self.coarse.append(len(chosen))
+        if query.tokens is None or not query.words:
+            return None
+        rows = dequantise_tokens(sketches.codes.view(np.int8), sketches.scales) @ query.tokens.T
+        ends = sketches.offsets[1:]
+        return np.array([rows[sketches.offsets[page] : ends[page]].max(axis=0).mean() for page in chosen], np.float32)
 
 
 def _mosaic(image: Image.Image) -> FloatArray:
