@@ -23,7 +23,7 @@ from app.schemas.search import HitReply, LossesReply
 from app.services import Services
 from app.settings import Settings
 from app.wiring import load_encoder
-from retrieval.documents import FINISHED_ENTRY, FINISHED_JOB, Claim, EntryState, Job
+from retrieval.documents import FINISHED_ENTRY, FINISHED_JOB, Claim, EntryState, Job, SearchResult
 from retrieval.errors import Conflict, InvalidInput, Refused
 from retrieval.evaluation import evaluate
 from retrieval.filters import Filter, parse_filter
@@ -111,15 +111,21 @@ async def search(
         shown = [hit.claim.claim_id for hit in result.hits]
         event = audit_event(CLI_ACTOR, action, target, claims=shown, details={**details, "hits": len(result.hits)})
         await services.store.audit.append(services.tenant, event)
+    _tell_found(result, by_claim=group_by == "claim", as_json=as_json, like_claim=claim_id is not None)
+    return 0
+
+
+def _tell_found(result: SearchResult, *, by_claim: bool, as_json: bool, like_claim: bool) -> None:
+    """like_claim: a claim was asked with; it may have nothing to compare."""
     if as_json:
         hits = [HitReply.of(hit).model_dump(mode="json", warnings=False) for hit in result.hits]
         costs = [LossesReply.of(losses).model_dump(mode="json") for losses in result.losses]
         found = {"hits": hits, "total": result.total, "encoder": result.encoder, "asked": result.asked, "losses": costs}
         console.say_json(found)
-        return 0
+        return
     if not result.hits:
-        console.note("No claim can be compared with it." if claim_id is not None else "Nothing was found.")
-        return 0
+        console.note("No claim can be compared with it." if like_claim else "Nothing was found.")
+        return
     rows = [
         (
             hit.rank,
@@ -132,13 +138,12 @@ async def search(
         for hit in result.hits
     ]
     console.say(console.table(rows, header=("", "score", "claim", "file", "page id", "words")))
-    if group_by == "claim":
+    if by_claim:
         for losses in result.losses:
             console.say(
                 f"Loss of {losses.count} in {losses.currency}: median {losses.median:,.2f}, "
                 f"half of them {losses.lower:,.2f} to {losses.upper:,.2f}"
             )
-    return 0
 
 
 async def evaluate_set(

@@ -88,22 +88,9 @@ def test_a_kill_at_any_point_loses_nothing_and_doubles_nothing(
             server.kill_all()
             server = start(tmp_path, port=port, workers=2, extra=extra)
         server.wait_ready()
-        with server.client() as client:
-            for job_id, expected in accepted.items():
-                job = wait_for_job(client, job_id, limit_s=240)
-                assert {entry["state"] for entry in job["entries"]} == {"succeeded"}, job
-                listed = client.get(f"/v1/claims/{job['claim_id']}/assets").raise_for_status().json()["items"]
-                counts = Counter(asset["asset_id"] for asset in listed)
-                assert counts == dict.fromkeys(expected, 1)
-                assert {asset["asset_id"]: asset["page_count"] for asset in listed} == expected
-                hits = client.post(
-                    "/v1/search", json={"text": "page", "filter": {"claim_id": job["claim_id"]}, "limit": 100}
-                ).raise_for_status()
-                found = Counter(hit["page"]["asset_id"] for hit in hits.json()["hits"])
-                assert found == expected, "every page is found exactly once"
+        _check_all_found(server, accepted)
         assert len(accepted) >= rounds * 0.7, f"only {len(accepted)} of {sent} uploads were accepted"
         server.kill_all()
-        spool = tmp_path / "data" / "spool"
         for path in spool.iterdir():
             os.utime(path, (time.time() - 7200,) * 2)
         server = start(tmp_path, port=port, workers=2, extra=extra)
@@ -116,6 +103,23 @@ def test_a_kill_at_any_point_loses_nothing_and_doubles_nothing(
         assert os.listdir(tmp_path / "tmp") == []
     finally:
         server.kill_all()
+
+
+def _check_all_found(server: Server, accepted: dict[str, dict[str, int]]) -> None:
+    """Every accepted file is there once, and a search finds each of its pages once."""
+    with server.client() as client:
+        for job_id, expected in accepted.items():
+            job = wait_for_job(client, job_id, limit_s=240)
+            assert {entry["state"] for entry in job["entries"]} == {"succeeded"}, job
+            listed = client.get(f"/v1/claims/{job['claim_id']}/assets").raise_for_status().json()["items"]
+            counts = Counter(asset["asset_id"] for asset in listed)
+            assert counts == dict.fromkeys(expected, 1)
+            assert {asset["asset_id"]: asset["page_count"] for asset in listed} == expected
+            hits = client.post(
+                "/v1/search", json={"text": "page", "filter": {"claim_id": job["claim_id"]}, "limit": 100}
+            ).raise_for_status()
+            found = Counter(hit["page"]["asset_id"] for hit in hits.json()["hits"])
+            assert found == expected, "every page is found exactly once"
 
 
 def _remember(accepted: dict[str, dict[str, int]], reply: httpx2.Response, pages: dict[str, int]) -> None:

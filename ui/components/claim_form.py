@@ -12,7 +12,7 @@ from ui import backend
 from ui.client import ApiProblem
 from ui.components.filters import LINES, STATUSES
 from ui.components.messages import problem_sentence
-from ui.records import Claim
+from ui.records import Claim, Json
 
 CURRENCIES = ("EUR", "USD", "GBP", "CAD", "CHF", "AUD")
 
@@ -69,66 +69,75 @@ def _refused(problem: ApiProblem) -> None:
 def _fields(claim: Claim | None) -> dict[str, Any] | None:
     """The form; its values as the API takes them once it is sent, None before."""
     facts = claim.facts if claim else {}
-    place, vehicle = facts.get("location") or {}, facts.get("vehicle") or {}
     with st.form("claim-form", border=False):
-        one, two, three = st.columns(3)
-        claim_id = claim.claim_id if claim else one.text_input("Claim number", max_chars=100, key="new-id").strip()
-        line = two.selectbox(
-            "Line of business", LINES, index=LINES.index(facts.get("line", "auto")), format_func=str.capitalize
-        )
-        status = three.selectbox(
-            "Status", STATUSES, index=STATUSES.index(facts.get("status", "open")), format_func=str.capitalize
-        )
-        if claim:
-            one.text_input("Claim number", value=claim_id, disabled=True)
-        one, two, three = st.columns(3)
-        policy = one.text_input("Policy number", value=facts.get("policy_id") or "")
-        loss = two.date_input("Date of loss", value=claim.loss_date if claim else None, format="YYYY-MM-DD")
-        reported = three.date_input("Reported on", value=claim.reported_date if claim else None, format="YYYY-MM-DD")
-        one, two, three = st.columns(3)
-        amount = one.number_input(
-            "Loss amount", min_value=0.0, value=facts.get("loss_amount"), step=50.0, format="%.2f"
-        )
-        known = facts.get("currency") or "EUR"
-        choices = list(dict.fromkeys((known, *CURRENCIES)))
-        currency = two.selectbox("Currency", choices, index=0)
-        damage = three.multiselect(
-            "Damage",
-            _damage_words(claim),
-            default=list(claim.damage) if claim else [],
-            accept_new_options=True,
-            placeholder="windscreen, dent ...",
-        )
-        one, two, three = st.columns(3)
-        city = one.text_input("City", value=place.get("city") or "")
-        region = two.text_input("Region", value=place.get("region") or "")
-        country = three.text_input("Country", value=place.get("country") or "", max_chars=60)
-        one, two, three = st.columns(3)
-        make = one.text_input("Vehicle make", value=vehicle.get("make") or "")
-        model = two.text_input("Model", value=vehicle.get("model") or "")
-        year = three.number_input("Year", min_value=1900, max_value=2100, value=vehicle.get("year"), step=1)
+        values = {**_what(claim, facts), **_loss(claim, facts), **_where(facts), **_vehicle(facts)}
         description = st.text_area("What happened", value=facts.get("description") or "", max_chars=4000, height=110)
         sent = st.form_submit_button("Save claim", type="primary", icon=":material/check:")
-    if not sent:
-        return None
+    return {**values, "description": description.strip()} if sent else None
+
+
+def _what(claim: Claim | None, facts: Json) -> dict[str, Any]:
+    one, two, three = st.columns(3)
+    if claim:
+        claim_id = one.text_input("Claim number", value=claim.claim_id, disabled=True)
+    else:
+        claim_id = one.text_input("Claim number", max_chars=100, key="new-id").strip()
+    line, status = facts.get("line", "auto"), facts.get("status", "open")
     return {
         "claim_id": claim_id,
-        "line": line,
-        "status": status,
+        "line": two.selectbox("Line of business", LINES, index=LINES.index(line), format_func=str.capitalize),
+        "status": three.selectbox("Status", STATUSES, index=STATUSES.index(status), format_func=str.capitalize),
+    }
+
+
+def _loss(claim: Claim | None, facts: Json) -> dict[str, Any]:
+    one, two, three = st.columns(3)
+    policy = one.text_input("Policy number", value=facts.get("policy_id") or "")
+    loss = two.date_input("Date of loss", value=claim.loss_date if claim else None, format="YYYY-MM-DD")
+    reported = three.date_input("Reported on", value=claim.reported_date if claim else None, format="YYYY-MM-DD")
+    one, two, three = st.columns(3)
+    amount = one.number_input("Loss amount", min_value=0.0, value=facts.get("loss_amount"), step=50.0, format="%.2f")
+    known = facts.get("currency") or "EUR"
+    currency = two.selectbox("Currency", list(dict.fromkeys((known, *CURRENCIES))), index=0)
+    damage = three.multiselect(
+        "Damage",
+        _damage_words(claim),
+        default=list(claim.damage) if claim else [],
+        accept_new_options=True,
+        placeholder="windscreen, dent ...",
+    )
+    return {
         "policy_id": policy.strip() or None,
         "loss_date": _iso(loss),
         "reported_date": _iso(reported),
         "loss_amount": amount,
         "currency": currency if amount is not None else None,
         "damage_types": [word.strip().lower() for word in damage if word.strip()],
+    }
+
+
+def _where(facts: Json) -> dict[str, Any]:
+    place = facts.get("location") or {}
+    one, two, three = st.columns(3)
+    city = one.text_input("City", value=place.get("city") or "")
+    region = two.text_input("Region", value=place.get("region") or "")
+    country = three.text_input("Country", value=place.get("country") or "", max_chars=60)
+    return {
         "location": {
             "city": city.strip() or None,
             "region": region.strip() or None,
             "country": country.strip() or None,
-        },
-        "vehicle": {"make": make.strip() or None, "model": model.strip() or None, "year": year},
-        "description": description.strip(),
+        }
     }
+
+
+def _vehicle(facts: Json) -> dict[str, Any]:
+    vehicle = facts.get("vehicle") or {}
+    one, two, three = st.columns(3)
+    make = one.text_input("Vehicle make", value=vehicle.get("make") or "")
+    model = two.text_input("Model", value=vehicle.get("model") or "")
+    year = three.number_input("Year", min_value=1900, max_value=2100, value=vehicle.get("year"), step=1)
+    return {"vehicle": {"make": make.strip() or None, "model": model.strip() or None, "year": year}}
 
 
 def _damage_words(claim: Claim | None) -> list[str]:
