@@ -8,7 +8,8 @@ import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -58,6 +59,19 @@ class Spool:
     def entry(self, kind: Kind) -> SpoolEntry:
         """A new entry, not created yet."""
         return SpoolEntry(self._folder / f"{uuid.uuid4().hex}.{kind}", kind)
+
+    @asynccontextmanager
+    async def copy_of(self, pieces: AsyncIterable[bytes]) -> AsyncGenerator[Path]:
+        """A file of these bytes for as long as the block lasts; locked, so that what a killed process leaves goes with
+        the next sweep."""
+        copy = self.entry("file")
+        try:
+            await finishing(copy.create)
+            async for piece in pieces:
+                await finishing(lambda piece=piece: copy.append(piece))
+            yield copy.path
+        finally:
+            await finishing(copy.remove)
 
     def sweep(self) -> int:
         """Removes what no living process holds; how many entries. Blocks."""

@@ -71,6 +71,24 @@ class Api:
         return dict(found.json()["hits"][0])
 
 
+def services_over(
+    store: Store, spool: Path, *, encoder: Encoder | None = None, limits: Limits = SMALL, **options: Any
+) -> Services:
+    """Services with the fake encoder. options: those of Services, in place of what is used here."""
+
+    async def load() -> Encoder:
+        return encoder or FakeEncoder()
+
+    usual = {"load_encoder": load, "tenant": TENANT, "marks": MARKS}
+    return Services(
+        store=store,
+        intake=Intake(store, spool, limits),
+        limits=limits,
+        journal=AuditJournal(store.audit, spool.parent / "journal"),
+        **(usual | options),
+    )
+
+
 MakeApi = Callable[..., Awaitable[Api]]
 
 
@@ -98,17 +116,7 @@ async def make_api(tmp_path: Path) -> AsyncIterator[MakeApi]:
         fake = encoder or FakeEncoder()
         store = store or await open_store(f"sqlite:{tmp_path / 'data'}")
         spool = tmp_path / "data" / "spool"
-
-        async def load() -> Encoder:
-            return fake
-
-        services = Services(
-            store=store,
-            intake=Intake(store, spool, limits),
-            limits=limits,
-            journal=AuditJournal(store.audit, tmp_path / "data" / "journal"),
-            **({"load_encoder": load, "tenant": TENANT, "marks": MARKS} | options),
-        )
+        services = services_over(store, spool, encoder=fake, limits=limits, **options)
         app = create_app(services)
         lifespan = app.router.lifespan_context(app)
         await lifespan.__aenter__()

@@ -20,12 +20,9 @@ from schemathesis.checks import positive_data_acceptance
 
 from app.main import create_app
 from app.services import Services
-from retrieval.ingestion.intake import Intake
-from retrieval.journal import AuditJournal
 from retrieval.stores import open_store
 from tests.app import attack_hooks  # noqa: F401  # registers what is left out
-from tests.app.conftest import MARKS, SMALL, TENANT
-from tests.fakes.encoder import FakeEncoder
+from tests.app.conftest import services_over
 
 # Two identical runs send the same requests; `make attack` looks further.
 few = settings(
@@ -55,19 +52,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     async def serve() -> None:
         store = await open_store(f"sqlite:{folder / 'data'}")
-
-        async def load() -> FakeEncoder:
-            return FakeEncoder()
-
-        services = Services(
-            store=store,
-            load_encoder=load,
-            intake=Intake(store, folder / "spool", SMALL),
-            limits=SMALL,
-            tenant=TENANT,
-            journal=AuditJournal(store.audit, folder / "journal"),
-            marks=MARKS,
-        )
+        services = services_over(store, folder / "spool")
         config = uvicorn.Config(create_app(services), log_config=None, access_log=False, ws="none")
         servers.append(uvicorn.Server(config))
         ready.set()

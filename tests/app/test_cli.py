@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -18,39 +17,14 @@ from PIL import Image
 
 from scripts.bench.processes import descendants, lives
 from tests.app.conftest import picture
-from tests.e2e.processes import ROOT, embedding_service, environment, free_port, with_embedding_service
+from tests.app.shell import Shell
+from tests.e2e.processes import ROOT, embedding_service, free_port, with_embedding_service
 
 COMMANDS = [
     ["serve"], ["worker"], ["demo"], ["ingest"], ["search"], ["evaluate"], ["config"], ["doctor"], ["openapi"],
     ["index"], ["index", "ensure"], ["index", "status"], ["index", "drop"],
     ["encoder"], ["encoder", "info"], ["encoder", "reindex"],
 ]  # fmt: skip
-
-
-class Shell:
-    """Runs claimsight in a folder of its own, with the local fake of the embedding service where it is needed."""
-
-    def __init__(self, folder: Path, extra: Mapping[str, str] | None = None) -> None:
-        self.folder = folder
-        self.environment = environment(folder, extra)
-
-    def run(self, *arguments: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "app.cli", *arguments],
-            cwd=self.folder,
-            env={**self.environment, **(more or {})},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr + done.stdout
-        return done
-
-    def json(self, *arguments: str, status: int = 0) -> Any:
-        done = self.run(*arguments, "--json")
-        assert done.returncode == status, done.stderr
-        return json.loads(done.stdout)
 
 
 @pytest.fixture

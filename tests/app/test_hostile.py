@@ -16,12 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.main import create_app
-from app.services import Services
-from retrieval.ingestion.intake import Intake
-from retrieval.journal import AuditJournal
 from retrieval.stores import open_store
-from tests.app.conftest import BASE_URL, MARKS, SMALL, TENANT
-from tests.fakes.encoder import FakeEncoder
+from tests.app.conftest import BASE_URL, services_over
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -80,20 +76,7 @@ class Sync:
 @asynccontextmanager
 async def _client(folder: Path) -> AsyncIterator[httpx2.AsyncClient]:
     store = await open_store(f"sqlite:{folder / 'data'}")
-
-    async def load() -> FakeEncoder:
-        return FakeEncoder()
-
-    services = Services(
-        store=store,
-        load_encoder=load,
-        intake=Intake(store, folder / "spool", SMALL),
-        limits=SMALL,
-        tenant=TENANT,
-        journal=AuditJournal(store.audit, folder / "spool" / "audit"),
-        marks=MARKS,
-    )
-    app = create_app(services)
+    app = create_app(services_over(store, folder / "spool"))
     async with (
         app.router.lifespan_context(app),
         httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=BASE_URL) as client,

@@ -18,6 +18,7 @@ from retrieval.documents import AuditEvent, EntryState
 from retrieval.ports import EntryOutcome
 from retrieval.stores import Keyring
 from retrieval.stores.sqlite import SqliteStore
+from tests.app.shell import Shell
 from tests.conformance.builders import DIMS, FakeClock, claim, leased, new_page
 from tests.fakes.mongo import *  # noqa: F403  # its fixtures
 from tests.fakes.mongo import DATABASE
@@ -122,20 +123,8 @@ def test_every_command_of_safe_keeping_explains_itself() -> None:
 
 
 def run(folder: Path, *arguments: str, store: str = "sqlite:data") -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CLAIMSIGHT_")}
-    environment = {**kept, "PYTHONPATH": str(ROOT), "CLAIMSIGHT_STORE": store}
-    environment["CLAIMSIGHT_RETENTION_RULES"] = "retention.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "app.cli", *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr + done.stdout
-    return done
+    settings = {"CLAIMSIGHT_STORE": store, "CLAIMSIGHT_RETENTION_RULES": "retention.json"}
+    return Shell(folder, settings).run(*arguments)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from bson.objectid import ObjectId
 from retrieval.capture import Capture
 from retrieval.documents import Asset, DeletionReport, Lease
 from retrieval.errors import InvalidInput, NotFound, TooLarge
-from retrieval.ingestion.spool import Spool, finishing
+from retrieval.ingestion.spool import Spool
 from retrieval.ports import Note
 from retrieval.stores.mongo import leases
 from retrieval.stores.mongo.audit import MongoAudit
@@ -91,7 +91,7 @@ class MongoAssets:
             yield piece
 
     def local_copy(self, tenant: str, asset_id: str) -> AbstractAsyncContextManager[Path]:
-        return self._local_copy(tenant, asset_id)
+        return self._spool.copy_of(self.open(tenant, asset_id))
 
     @guarded_long
     async def delete(
@@ -204,14 +204,3 @@ class MongoAssets:
 
         async with leases.under(self.link, lease):
             await self.link.transaction(work)
-
-    @asynccontextmanager
-    async def _local_copy(self, tenant: str, asset_id: str) -> AsyncGenerator[Path]:
-        copy = self._spool.entry("file")
-        try:
-            await finishing(copy.create)
-            async for piece in self.open(tenant, asset_id):
-                await finishing(lambda piece=piece: copy.append(piece))
-            yield copy.path
-        finally:
-            await finishing(copy.remove)

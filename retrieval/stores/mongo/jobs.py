@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 from pymongo import UpdateOne
 
@@ -21,7 +19,7 @@ from retrieval.documents import (
     QueueDepth,
     waiting_again,
 )
-from retrieval.errors import Conflict, LeaseLost, NotFound
+from retrieval.errors import LeaseLost, NotFound
 from retrieval.ports import EntryOutcome, Listing, Note
 from retrieval.stores.cursors import make_cursor, read_cursor
 from retrieval.stores.mongo import leases
@@ -39,6 +37,7 @@ from retrieval.stores.mongo.job_records import (
 from retrieval.stores.mongo.link import Document, Link, Session, guarded, stamp
 from retrieval.stores.mongo.records import record_id
 from retrieval.stores.mongo.taking import take_next
+from retrieval.stores.queueing import fingerprint_of, key_taken, not_finished
 
 _UNFINISHED = [EntryState.queued, EntryState.running]
 
@@ -62,7 +61,7 @@ class MongoJobs:
         request_id: str | None = None,
         note: Note[str] | None = None,
     ) -> tuple[Job, bool]:
-        job_id, now, asked = self._new_id(), self.link.now(), _fingerprint(claim_id, entries)
+        job_id, now, asked = self._new_id(), self.link.now(), fingerprint_of(claim_id, entries)
         job = new_job(tenant, claim_id, job_id, now, request_id)
         rows = [new_entry(job, place, entry) for place, entry in enumerate(entries)]
 
@@ -72,7 +71,7 @@ class MongoJobs:
                 known = await self.link.job_keys.find_one({"_id": key_id}, session=session)
                 if known is not None:
                     if known["asked"] != asked:
-                        raise Conflict("This idempotency key was used for another upload.", code="idempotency_conflict")
+                        raise key_taken()
                     return known["job_id"], False
             # Written, not only read: a deletion of the claim writes it too, and one of the two starts over.
             claim = await self.link.claims.update_one(
@@ -225,7 +224,7 @@ class MongoJobs:
             of_job = {"tenant_id": tenant, "job_id": job_id}
             entries = await self.link.entries.find(of_job, session=session).to_list()
             if any(entry["state"] not in FINISHED_ENTRY for entry in entries):
-                raise Conflict("The job is not finished yet.", code="job_not_finished")
+                raise not_finished()
             now = self.link.now()
             again = [entry for entry in entries if await self._has_bytes(entry, session)]
             if not again:
@@ -260,9 +259,3 @@ class MongoJobs:
             return False
         asset_id = record_id(entry["tenant_id"], entry["claim_id"], entry["asset_id"])
         return await self.link.assets.find_one({"_id": asset_id}, {"_id": 1}, session=session) is not None
-
-
-def _fingerprint(claim_id: str, entries: Sequence[NewEntry]) -> str:
-    """What an idempotency key stands for: the claim and the files by name and content."""
-    asked = [claim_id, [[entry.filename, entry.asset_id] for entry in entries]]
-    return sha256(json.dumps(asked).encode()).hexdigest()

@@ -11,6 +11,7 @@ from pymongo.errors import OperationFailure
 from retrieval.documents import EntryState, Lease
 from retrieval.stores.mongo.job_records import FREE, lease_of
 from retrieval.stores.mongo.link import Document, Link, Session, stamp
+from retrieval.stores.queueing import exhausted
 
 # Several, so that workers that look at the same moment do not all fight for the first.
 _CANDIDATES = 8
@@ -63,9 +64,7 @@ async def _take(link: Link, entry: Document, worker_id: str, *, ttl: timedelta, 
         update.update(state=EntryState.cancelled, **FREE)
     elif entry["attempts"] >= max_attempts:
         update.update(state=EntryState.failed, code="attempts_exhausted", **FREE)
-        update["detail"] = f"Tried {entry['attempts']} times without success."
-        if entry["detail"] is not None:
-            update["detail"] += f" The last time: {entry['detail']}"
+        update["detail"] = exhausted(entry["attempts"], entry["detail"])
     else:
         update.update(state=EntryState.running, worker_id=worker_id, code=None, detail=None, failed_pages=[])
         update["expires_at"] = stamp(link.clock() + ttl)

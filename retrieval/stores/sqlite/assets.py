@@ -13,7 +13,7 @@ from typing import TypeVar
 from retrieval.capture import Capture
 from retrieval.documents import Asset, DeletionReport, Lease
 from retrieval.errors import InvalidInput, NotFound, StoreUnavailable
-from retrieval.ingestion.spool import Spool, finishing
+from retrieval.ingestion.spool import Spool
 from retrieval.ports import Note
 from retrieval.stores.deletion import DELETED_NAME, require_free
 from retrieval.stores.quota import require_room
@@ -147,7 +147,7 @@ class SqliteAssets:
         reader = await self._reach(tenant, asset_id, lambda: self._core.files.reader("assets", asset_id))
         reader.close()
         if reader.key_id is not None:
-            async with self._opened_copy(tenant, asset_id) as path:
+            async with Spool(self._core.copies).copy_of(self.open(tenant, asset_id)) as path:
                 yield path
             return
         path = await self._reach(tenant, asset_id, lambda: self._core.files.link_out(asset_id))
@@ -155,18 +155,6 @@ class SqliteAssets:
             yield path
         finally:
             await asyncio.to_thread(path.unlink, missing_ok=True)
-
-    @asynccontextmanager
-    async def _opened_copy(self, tenant: str, asset_id: str) -> AsyncGenerator[Path]:
-        """Locked, so that what a killed process leaves goes with the next sweep of a worker."""
-        copy = Spool(self._core.copies).entry("file")
-        try:
-            await finishing(copy.create)
-            async for chunk in self.open(tenant, asset_id):
-                await finishing(lambda chunk=chunk: copy.append(chunk))
-            yield copy.path
-        finally:
-            await finishing(copy.remove)
 
     async def delete(
         self, tenant: str, asset_id: str, *, claim_id: str | None = None, note: Note[DeletionReport] | None = None

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
-from hashlib import sha256
 
 from retrieval.documents import (
     FINISHED_JOB,
@@ -20,9 +18,10 @@ from retrieval.documents import (
     NewEntry,
     QueueDepth,
 )
-from retrieval.errors import Conflict, LeaseLost
+from retrieval.errors import LeaseLost
 from retrieval.ports import EntryOutcome, Listing, Note
 from retrieval.stores.cursors import make_cursor, read_cursor
+from retrieval.stores.queueing import exhausted, fingerprint_of, key_taken, not_finished
 from retrieval.stores.sqlite.audit_rows import noted
 from retrieval.stores.sqlite.core import Core
 from retrieval.stores.sqlite.job_rows import (
@@ -66,13 +65,13 @@ class SqliteJobs:
         request_id: str | None = None,
         note: Note[str] | None = None,
     ) -> tuple[Job, bool]:
-        fingerprint = _fingerprint(claim_id, entries)
+        fingerprint = fingerprint_of(claim_id, entries)
 
         def work(connection: sqlite3.Connection) -> tuple[Job, bool]:
             if idempotency_key is not None:
                 first = _by_key(connection, tenant, idempotency_key)
                 if first is not None and first["fingerprint"] != fingerprint:
-                    raise Conflict("This idempotency key was used for another upload.", code="idempotency_conflict")
+                    raise key_taken()
                 if first is not None:
                     return load_jobs(connection, [first])[0], False
             claim = claim_key(connection, tenant, claim_id)
@@ -225,7 +224,7 @@ class SqliteJobs:
     async def retry(self, tenant: str, job_id: str, *, note: Note[Job] | None = None) -> Job:
         def work(connection: sqlite3.Connection) -> Job:
             if find_job(connection, tenant, job_id).state not in FINISHED_JOB:
-                raise Conflict("The job is not finished; cancel it first.", code="job_not_finished")
+                raise not_finished()
             key, now = find_job_row(connection, tenant, job_id)["id"], self._core.now()
             changed = connection.execute(
                 "UPDATE entries SET state = 'queued', code = NULL, detail = NULL, failed_pages = '[]', attempts = 0, "
@@ -265,7 +264,7 @@ class SqliteJobs:
                     EntryState.failed,
                     now=stamp(now),
                     code="attempts_exhausted",
-                    detail=_exhausted(row),
+                    detail=exhausted(row["attempts"], row["detail"]),
                 )
             else:
                 return _take(connection, row, worker_id, now=now, expires_at=now + ttl)
@@ -298,17 +297,6 @@ def _take(
     )
 
 
-def _exhausted(row: sqlite3.Row) -> str:
-    tried = f"Tried {row['attempts']} times without success."
-    return tried if row["detail"] is None else f"{tried} The last time: {row['detail']}"
-
-
 def _by_key(connection: sqlite3.Connection, tenant: str, idempotency_key: str) -> sqlite3.Row | None:
     select = f"{JOB_SELECT} WHERE j.tenant_id = ? AND j.idempotency_key = ?"
     return connection.execute(select, (tenant, idempotency_key)).fetchone()
-
-
-def _fingerprint(claim_id: str, entries: Sequence[NewEntry]) -> str:
-    """Of the upload as the user sent it; whether a file is new or a duplicate may change between two sendings."""
-    files = [(new.filename, new.asset_id) for new in entries]
-    return sha256(json.dumps([claim_id, files]).encode()).hexdigest()

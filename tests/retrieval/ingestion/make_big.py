@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Sequence
 
 
 def pages_pdf(pages: int = 10_000) -> bytes:
@@ -14,6 +15,11 @@ def pages_pdf(pages: int = 10_000) -> bytes:
         f"<< /Type /Pages /Count {pages} /Kids [{kids}] >>",
         *["<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 150] >>"] * pages,
     ]
+    return pdf_of(objects)
+
+
+def pdf_of(objects: Sequence[str]) -> bytes:
+    """A PDF of these objects, numbered from 1; the first is the catalogue."""
     body, offsets = bytearray(b"%PDF-1.7\n"), list[int]()
     for number, content in enumerate(objects, start=1):
         offsets.append(len(body))

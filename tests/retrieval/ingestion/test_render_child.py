@@ -19,6 +19,7 @@ from retrieval.ingestion.media import MediaType
 from retrieval.ingestion.render import Renderer
 from scripts.bench.processes import command_of, descendants, lives
 from tests.retrieval.ingestion.conftest import QUICK, children, rendered, resident_mib, sample
+from tests.retrieval.ingestion.make_big import pdf_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -155,16 +156,8 @@ def _three_pages_with_a_bomb_in_the_middle(folder: Path) -> Path:
         "null",
         *forms,
     ]
-    body, offsets = bytearray(b"%PDF-1.7\n"), list[int]()
-    for number, content in enumerate(objects, start=1):
-        offsets.append(len(body))
-        body += f"{number} 0 obj\n{content}\nendobj\n".encode()
-    start = len(body)
-    body += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n".encode()
-    body += "".join(f"{offset:010d} 00000 n \n" for offset in offsets).encode()
-    body += f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n".encode()
     source = folder / "mixed.pdf"
-    source.write_bytes(body)
+    source.write_bytes(pdf_of(objects))
     return source
 
 
