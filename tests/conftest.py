@@ -1,4 +1,5 @@
-"""What every test stands on: no network but this machine's own. Also how a parallel run is shared out."""
+"""What every test stands on: no network but this machine's own, and no clock that runs against it. Also how a parallel
+run is shared out."""
 
 from __future__ import annotations
 
@@ -7,6 +8,11 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 class NetworkBlocked(RuntimeError):

@@ -215,10 +215,11 @@ def test_serve_ends_gently_with_its_workers(working: Shell) -> None:
             time.sleep(0.05)
         children = descendants(server.pid)[1:]
         assert children
-        httpx2.put(f"{url}/v1/claims/C-1", json={}).raise_for_status()
-        job = httpx2.post(f"{url}/v1/claims/C-1/assets", files={"files": ("a.png", picture(["hail"]))}).json()
-        with httpx2.stream("GET", f"{url}/v1/jobs/{job['job_id']}/events", timeout=60) as events:
-            text = "".join(events.iter_text())
+        with httpx2.Client(base_url=url, timeout=60) as client:
+            client.put("/v1/claims/C-1", json={}).raise_for_status()
+            job = client.post("/v1/claims/C-1/assets", files={"files": ("a.png", picture(["hail"]))}).json()
+            with client.stream("GET", f"/v1/jobs/{job['job_id']}/events") as events:
+                text = "".join(events.iter_text())
         assert '"state":"succeeded"' in text
     finally:
         server.send_signal(signal.SIGTERM)

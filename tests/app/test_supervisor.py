@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from app.services import WorkersAlive
 from app.supervisor import Supervisor
 from scripts.bench.processes import lives
 
@@ -44,10 +46,15 @@ def _pids(folder: Path) -> list[int]:
     return [int(path.stem) for path in folder.glob("*.pid")]
 
 
-async def _started(folder: Path, count: int) -> list[int]:
-    while len(found := _pids(folder)) < count:  # noqa: ASYNC110  Another process tells by a file.
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  It changes in another process or task that tells nobody.
         await asyncio.sleep(0.02)
-    return found
+
+
+async def _started(folder: Path, count: int) -> list[int]:
+    """Process ids, once so many have run; the supervisor may know of them a moment later."""
+    await _until(lambda: len(_pids(folder)) >= count)
+    return _pids(folder)
 
 
 async def test_children_are_stopped_gently(tmp_path: Path) -> None:
@@ -55,7 +62,7 @@ async def test_children_are_stopped_gently(tmp_path: Path) -> None:
     supervisor = _supervisor(tmp_path, count=2)
     running = asyncio.create_task(supervisor.run(stop))
     pids = await _started(tmp_path, 2)
-    assert (supervisor.workers().alive, supervisor.workers().wanted) == (2, 2)
+    await _until(lambda: supervisor.workers() == WorkersAlive(alive=2, wanted=2))
     stop.set()
     await running
     assert all((tmp_path / f"{pid}.bye").exists() and not lives(pid) for pid in pids)
@@ -69,7 +76,7 @@ async def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     [first] = await _started(tmp_path, 1)
     os.kill(first, signal.SIGKILL)
     second = next(pid for pid in await _started(tmp_path, 2) if pid != first)
-    assert supervisor.pids() == [second]
+    await _until(lambda: supervisor.pids() == [second])
     stop.set()
     await running
     assert not lives(second)

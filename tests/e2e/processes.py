@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,12 +20,19 @@ import httpx2
 
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 120.0
+_PORTS = range(12_000, 32_000)
+# From anywhere among them, for other processes of the tests look for ports too.
+_ports = itertools.islice(itertools.cycle(_PORTS), random.randrange(len(_PORTS)), None)
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Below the ports that the kernel gives to connections, so that none takes it before its server does; another one
+    at each call."""
+    while True:
+        port = next(_ports)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,14 @@ from retrieval.comparing import compare
 from retrieval.ports import Store
 from retrieval.stores.sqlite import SqliteStore, verify
 from tests.app.conftest import picture
-from tests.e2e.processes import Server, environment, free_port, serving, wait_for_job
+from tests.e2e.processes import (
+    Server,
+    embedding_service,
+    environment,
+    serving,
+    wait_for_job,
+    with_embedding_service,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -35,22 +41,8 @@ WORDS = [f"word{number}" for number in range(20)]
 @pytest.fixture
 def encoder() -> Iterator[dict[str, str]]:
     """Settings for the local fake of the embedding service: light, so that restarts stay quick."""
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "tests.fakes.voyage", "--port", str(port)])
-    try:
-        while process.poll() is None:
-            with suppress(httpx2.TransportError):
-                httpx2.get(f"http://127.0.0.1:{port}/", timeout=2)
-                break
-            time.sleep(0.05)
-        yield {
-            "CLAIMSIGHT_ENCODER": "voyage",
-            "CLAIMSIGHT_VOYAGE_API_KEY": "test-key",
-            "CLAIMSIGHT_VOYAGE_BASE_URL": f"http://127.0.0.1:{port}/v1",
-        }
-    finally:
-        process.kill()
-        process.wait()
+    with embedding_service() as url:
+        yield with_embedding_service(url)
 
 
 def command(folder: Path, *arguments: str, **settings: str) -> subprocess.Popen[str]:
@@ -118,16 +110,15 @@ def test_a_backup_taken_while_ingesting_gives_the_same_answers_elsewhere(
         writing = threading.Thread(target=ingest)
         writing.start()
         for number in range(3):
-            done = command(tmp_path, "backup", str(tmp_path / f"backup-{number}"))
-            _, log = done.communicate(timeout=120)
-            assert done.returncode == 0, log
+            while len(accepted) <= number + 1:
+                assert writing.is_alive()
+                time.sleep(0.02)
+            timed(tmp_path, "backup", str(tmp_path / f"backup-{number}"))
         stop.set()
         writing.join(60)
-        assert len(accepted) > 3
         assert answers(server) == before
     (tmp_path / "elsewhere").mkdir()
-    restored = command(tmp_path / "elsewhere", "restore", str(tmp_path / "backup-2"))
-    assert (restored.wait(120), restored.communicate()[1].count("Traceback")) == (0, 0)
+    timed(tmp_path / "elsewhere", "restore", str(tmp_path / "backup-2"))
     assert verify(tmp_path / "elsewhere" / "data", progress=lambda *_: None).faults == ()
     with serving(tmp_path / "elsewhere", workers=1, extra=encoder) as server:
         assert answers(server) == before
@@ -151,30 +142,30 @@ def test_a_copy_and_a_backup_killed_at_any_moment_lose_and_double_nothing(
             ("backup", str(tmp_path / "timed-b")),
         )
     }
-    killed = 0
-    # A moment before the command's own end can still come too late on a machine that has become quicker.
-    for number in range(4 * KILLS):
-        if killed == KILLS:
-            break
+    killed = number = 0
+    while killed < KILLS:
+        number += 1
         work = ["copy", "--to", target] if number % 2 else ["backup", str(tmp_path / "backup")]
-        process = command(tmp_path, *work)
-        with suppress(subprocess.TimeoutExpired):
+        started, process = time.monotonic(), command(tmp_path, *work)
+        try:
             process.wait(whole[work[0]] * chance.uniform(0.3, 1.0))
-        killed += process.poll() is None
+        except subprocess.TimeoutExpired:
+            killed += 1
+        else:
+            # The machine is quicker now, or much of the copy was there already: the next one is killed sooner.
+            whole[work[0]] = time.monotonic() - started
         process.kill()
         process.communicate()
         if number % 2 == 0 and (tmp_path / "backup").exists():
             assert (tmp_path / "backup" / "backup.json").exists(), "a folder of this name is a whole backup"
             (tmp_path / "backup").rename(tmp_path / f"whole-{number}")
-    assert killed == KILLS
     done = command(tmp_path, "copy", "--to", target, "--json")
     output, log = done.communicate(timeout=120)
     assert done.returncode == 0, log
     assert json.loads(output)["claims"] == CLAIMS
     assert asyncio.run(differences(tmp_path / "data", tmp_path / "copied")) == []
     assert verify(tmp_path / "copied", progress=lambda *_: None).faults == ()
-    done = command(tmp_path, "backup", str(tmp_path / "backup"))
-    assert (done.wait(120), done.communicate()[1].count("Traceback")) == (0, 0)
+    timed(tmp_path, "backup", str(tmp_path / "backup"))
     assert not (tmp_path / "backup.partial").exists()
 
 

@@ -90,8 +90,8 @@ def test_words_bring_cards_with_costs_and_pictures(page: Page, address: str) -> 
     assert "C-2026-05099" in found[:3]
     picture = page.locator("[class*=st-key-picture-hit-1-] img")
     expect(picture).to_have_attribute("alt", re.compile(f"claim {found[0]}: "))
-    assert picture.evaluate("image => image.complete && image.naturalWidth > 100")
-    assert "q=quotation" in page.url
+    page.wait_for_function("image => image.complete && image.naturalWidth > 100", arg=picture.element_handle())
+    page.wait_for_url(re.compile("q=quotation"))
 
 
 def test_a_dropped_photo_brings_its_claim_first(page: Page, address: str) -> None:

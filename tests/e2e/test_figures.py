@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 
+import httpx2
 import pytest
 from PIL import Image
 
@@ -29,7 +31,7 @@ def test_what_a_worker_did_is_in_the_metrics_and_the_log_of_the_server(tmp_path:
                 job = client.post("/v1/claims/C-1/assets", files=files, headers=headers).raise_for_status().json()
                 assert wait_for_job(client, job["job_id"], limit_s=60)["state"] == "succeeded"
                 client.post("/v1/search", json={"text": "hail"}).raise_for_status()
-                text = client.get("/metrics").raise_for_status().text
+                text = _figures(client)
         finally:
             assert server.stop() == 0
     assert value(text, "claimsight_ingested_pages_total", outcome="succeeded") == 1
@@ -40,3 +42,12 @@ def test_what_a_worker_did_is_in_the_metrics_and_the_log_of_the_server(tmp_path:
     logged = [json.loads(line) for line in server.log.read_text().splitlines()]
     of_upload = {line["event"] for line in logged if line.get("request_id") == "upload-7"}
     assert {"request", "entry_succeeded"} <= of_upload
+
+
+def _figures(client: httpx2.Client) -> str:
+    """Once the worker has counted the file, which it does a moment after the job is done."""
+    while True:
+        text = client.get("/metrics").raise_for_status().text
+        if 'claimsight_ingested_files_total{outcome="succeeded"} 1.0' in text:
+            return text
+        time.sleep(0.05)

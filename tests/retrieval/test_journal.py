@@ -32,6 +32,12 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await opened.close()
 
 
+@pytest.fixture(autouse=True)
+def _moves_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a test takes, nothing is moved behind its back."""
+    monkeypatch.setattr("retrieval.journal._MOVE_EVERY_S", 3600.0)
+
+
 async def targets(store: SqliteStore) -> list[str]:
     assert (await check_audit(store.audit, TENANT)).faults == ()
     return [record.event.target for record in await store.audit.records(TENANT)]
@@ -57,6 +63,7 @@ async def test_records_reach_the_chain_as_they_were_and_leave_no_file(store: Sql
 async def test_records_are_moved_without_being_asked(
     store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("retrieval.journal._MOVE_EVERY_S", 0.01)
     append, moved = store.audit.append, asyncio.Event()
 
     async def told(tenant: str, *events: AuditEvent) -> None:

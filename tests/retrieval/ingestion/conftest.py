@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -88,10 +89,20 @@ def resident_mib() -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
+class Clock:
+    """The time of this machine, and how far a test has moved it on."""
+
+    ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
 @dataclass
 class House:
-    """All that an ingest needs, in one data folder."""
+    """All that an ingest needs, in one data folder. clock: of the store."""
 
+    clock: Clock
     store: SqliteStore
     encoder: FakeEncoder
     spool: Path
@@ -135,9 +146,10 @@ def limits() -> Limits:
 
 @pytest.fixture
 async def house(tmp_path: Path, limits: Limits) -> AsyncIterator[House]:
-    store = await SqliteStore.open(tmp_path / "data")
+    clock = Clock()
+    store = await SqliteStore.open(tmp_path / "data", clock=clock)
     encoder = FakeEncoder()
     await store.ensure_index(dims=encoder.dims)
     await store.claims.put(TENANT, Claim(claim_id=CLAIM, line="auto"))
-    yield House(store, encoder, tmp_path / "spool", limits)
+    yield House(clock, store, encoder, tmp_path / "spool", limits)
     await store.close()

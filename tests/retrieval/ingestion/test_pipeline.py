@@ -196,7 +196,7 @@ async def test_next_run_is_rendered_while_this_one_is_encoded(house: House, tmp_
 async def test_file_of_endless_pages_is_given_up(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each page runs into the limit; after a few the rest is not tried."""
     _slow_tool(tmp_path / "tools", monkeypatch)
-    house.limits = replace(house.limits, render_cpu_s=1, wall_s=1.0, killed_pages=2, pages_per_render=2)
+    house.limits = replace(house.limits, render_cpu_s=1, killed_pages=2, pages_per_render=2)
     house.encoder = FakeEncoder(batch_size=1)
     job = await house.ingest([("a.pdf", document(tmp_path, 9))])
     [entry] = job.entries

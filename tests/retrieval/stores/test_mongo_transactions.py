@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -286,7 +287,7 @@ class TestDeletion:
         lease = await leased(store)
 
         async def work() -> None:
-            for number in range(1, 20):
+            for number in itertools.count(1):
                 await store.pages.put(lease, [new_page(lease, number)])
 
         async def delete() -> None:
