@@ -144,6 +144,11 @@ _LOAD_MEMORY = {"engine": "engine", "minutes": "minutes", "searching": "searchin
                 "memory_before_mib": "MiB after warm-up", "memory_after_mib": "MiB at the end",
                 "memory_growth_percent": "growth %"}  # fmt: skip
 
+_EXACT = {"kind": "string", "queries": "queries", "recall1_off": "Recall@1, off", "recall1_on": "on",
+          "ndcg5_off": "nDCG@5, off", "ndcg5_on": "on"}  # fmt: skip
+_EXACT_LOOKUP = {"string": "string", "filter": "filter passes", "lookups": "look-ups", "p50_ms": "p50 ms",
+                 "p95_ms": "p95 ms"}  # fmt: skip
+
 TABLES: Mapping[str, tuple[str, Callable[[Sequence[CsvRow]], list[list[str]]]]] = {
     "quality": ("quality.csv", quality),
     "quality-by-kind": ("quality.csv", quality_by_kind),
@@ -167,6 +172,8 @@ TABLES: Mapping[str, tuple[str, Callable[[Sequence[CsvRow]], list[list[str]]]]] 
     "kernels-norm": ("kernels.csv", kernels("rmsnorm", "gated rmsnorm")),
     "kernels-filter": ("kernels.csv", kernels("short filter")),
     "failure-credits": ("failures.csv", credits),
+    "exact": ("exact.csv", columns(_EXACT)),
+    "exact-lookup": ("exact_lookup.csv", columns(_EXACT_LOOKUP)),
     "photos": ("photos.csv", photos),
     "photos-by-label": (
         "photos.csv",

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-from demo_data import layouts, reports, scans
+from demo_data import layouts, pdf, reports, scans
 from demo_data.bodywork import BODYWORK
 from demo_data.cases import Case
 from demo_data.glass import GLASS
@@ -33,6 +33,7 @@ LICENSED = {
 }
 # A photo of no claim, for the first try of a search by photo.
 TRY_THIS = ("try-this.jpg", "tr2113")
+CASES = (*GLASS, *BODYWORK, *PROPERTY, *PERSONS)
 PAPERS = {
     "form": (layouts.claim_form, "claim-form"),
     "estimate": (layouts.estimate, "estimate"),
@@ -69,7 +70,7 @@ def main() -> None:
     name, photo = TRY_THIS
     shutil.copyfile(photos[photo].path, TARGET / name)
     used = {name: photos[photo]}
-    for case in (*GLASS, *BODYWORK, *PROPERTY, *PERSONS):
+    for case in CASES:
         files = draw(case, data / case.claim_id.lower(), photos, used)
         records.append(record(case, files))
     (TARGET / "claims.json").write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -114,13 +115,13 @@ def draw(case: Case, folder: Path, photos: dict[str, Photo], used: dict[str, Pho
 
 
 def write(pages: list[Image.Image], stem: Path, form: str, rng: Random) -> str:
-    """One paper as a file: pdf (printed), scan, phone (JPEG), fax (one-bit PDF) or png. Returns the file's name."""
+    """One paper as a file: pdf (printed, with its text), scan, phone (JPEG), fax (one-bit PDF), png. Its name."""
     if form == "pdf":
         path = stem.with_suffix(".pdf")
-        _save_pdf([page.convert("L") if _is_grey(page) else page for page in pages], path)
+        pdf.write_pdf(path, [(page.convert("L") if _is_grey(page) else page, page.info["words"]) for page in pages])
     elif form == "fax":
         path = stem.with_suffix(".pdf")
-        _save_pdf([scans.faxed(page, rng) for page in pages], path)
+        _save_fax([scans.faxed(page, rng) for page in pages], path)
     elif form == "png":
         path = stem.with_suffix(".png")
         pages[0].quantize(24, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -131,11 +132,10 @@ def write(pages: list[Image.Image], stem: Path, form: str, rng: Random) -> str:
     return path.name
 
 
-def _save_pdf(pages: list[Image.Image], path: Path) -> None:
+def _save_fax(pages: list[Image.Image], path: Path) -> None:
     first, *rest = pages
     moment = time.gmtime(1_767_225_600)
-    jpeg = {} if first.mode == "1" else {"quality": 52, "optimize": True}
-    first.save(path, save_all=True, append_images=rest, resolution=110, creationDate=moment, modDate=moment, **jpeg)
+    first.save(path, save_all=True, append_images=rest, resolution=110, creationDate=moment, modDate=moment)
 
 
 def _is_grey(page: Image.Image) -> bool:

@@ -28,7 +28,7 @@ def write_pdf(path: Path, pages: Sequence[tuple[Image.Image, Sequence[Words]]], 
         picture.save(encoded, "JPEG", quality=quality, optimize=True)
         content = _content(words, width, height)
         objects += [
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width:.2f} {height:.2f}] /Contents {kid + 1} 0 R "
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width:.4f} {height:.4f}] /Contents {kid + 1} 0 R "
             f"/Resources << /Font << /F 3 0 R >> /XObject << /P {kid + 2} 0 R >> >> >>".encode(),
             _stream(b"", content),
             _stream(
@@ -51,7 +51,7 @@ def write_pdf(path: Path, pages: Sequence[tuple[Image.Image, Sequence[Words]]], 
 def _content(words: Sequence[Words], width: float, height: float) -> bytes:
     """The picture over the whole page, and the words in text mode 3, which draws nothing."""
     scale = 72 / DPI
-    lines = [f"q {width:.2f} 0 0 {height:.2f} 0 0 cm /P Do Q BT 3 Tr".encode()]
+    lines = [f"q {width:.4f} 0 0 {height:.4f} 0 0 cm /P Do Q BT 3 Tr".encode()]
     for one in words:
         text = one.text.encode("cp1252", "replace").replace(b"\\", b"\\\\")
         text = text.replace(b"(", b"\\(").replace(b")", b"\\)")
