@@ -126,11 +126,14 @@ class _Job:
         for number, path in sorted(pages.items()):
             try:
                 with Image.open(path, formats=["JPEG"]) as picture:
-                    if max(picture.size) != self.limits.long_side:
+                    side = self.limits.long_side
+                    # Of a square page poppler rounds a side up.
+                    if max(picture.size) not in (side, side + 1):
                         self._fail(number, "page_too_large", "The page is too large to be shown.")
-                    else:
-                        self._keep(number, picture.convert("RGB"), "page", shape_code="page_too_large")
-                        kept.add(number)
+                        continue
+                    whole = picture.convert("RGB").crop((0, 0, min(picture.width, side), min(picture.height, side)))
+                    self._keep(number, whole, "page", shape_code="page_too_large")
+                    kept.add(number)
             except OSError:
                 continue  # cut short when the tool was stopped: a page that did not come
             finally:

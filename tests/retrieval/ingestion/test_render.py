@@ -11,6 +11,7 @@ from PIL import Image, ImageChops, ImageStat
 
 from retrieval.errors import Refused
 from retrieval.ingestion.limits import Limits
+from scripts.demo_data.pdf import write_pdf
 from tests.retrieval.ingestion.conftest import QUICK, children, rendered, sample, webp_chunks
 
 # 1024 on the long side; the sizes are those of pdftoppm -scale-to.
@@ -67,6 +68,13 @@ async def test_last_pages_of_a_long_file_come_with_their_numbers(tmp_path: Path)
     rendering = await rendered(sample("real/manual_400_pages.pdf"), tmp_path, first=396, last=415)
     assert [page.number for page in rendering.pages] == [396, 397, 398, 399, 400]
     assert ImageStat.Stat(rendering.pages[4].load()[1].convert("L")).mean[0] > 250, "page 400 is blank, and no fault"
+
+
+async def test_a_square_page_is_rendered_whatever_its_size(tmp_path: Path) -> None:
+    write_pdf(tmp_path / "square.pdf", [(Image.new("L", (side, side), 255), []) for side in (320, 500, 613)])
+    rendering = await rendered(tmp_path / "square.pdf", tmp_path)
+    assert rendering.failed == ()
+    assert {(page.width, page.height) for page in rendering.pages} == {(QUICK.long_side, QUICK.long_side)}
 
 
 async def test_count_alone_renders_nothing(tmp_path: Path) -> None:
