@@ -19,6 +19,7 @@ MOST_STRINGS = 5
 MOST_HOLDING = 1000
 """Pages that one look-up gives; a string that more of them hold picks nothing out."""
 _MOST_LOOKED_UP = 8
+_LONGEST_RUN = 256
 
 _WORD = re.compile(r"[^\W_]+")
 _QUOTED = re.compile(r'"([^"]*)"')
@@ -40,7 +41,9 @@ def normalised(text: str) -> str:
 
 def page_text(text: str) -> str:
     """What is kept of a page: normalised, at most MOST_TEXT characters."""
-    return normalised(text[: 2 * MOST_TEXT])[:MOST_TEXT].strip()
+    # Runs without a space are cut: thousands of accents on one letter would take seconds to put in order.
+    runs = (run[:_LONGEST_RUN] for run in text[: 2 * MOST_TEXT].split())
+    return normalised(" ".join(runs))[:MOST_TEXT].strip()
 
 
 def words_of(text: str) -> list[str]:
