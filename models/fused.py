@@ -28,7 +28,7 @@ NEARNESS = 60.0
 
 
 class Eyes(Protocol):
-    """models.local.looks.Looks, so that torch is not loaded for its type."""
+    """models.local.photo_looks.PhotoLooks, so that torch is not loaded for its type."""
 
     @property
     def version(self) -> str: ...

@@ -55,9 +55,9 @@ def create_encoder(name: str, options: EncoderOptions | None = None) -> Encoder:
         if name == "voyage":
             return voyage
         from models.fused import FusedEncoder
-        from models.local.looks import Looks
+        from models.local.photo_looks import PhotoLooks
 
-        return FusedEncoder(voyage, Looks.load())
+        return FusedEncoder(voyage, PhotoLooks.load())
     try:
         from models.onnx import OnnxEncoder
     except ModuleNotFoundError as error:

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 
 from models.fused import FusedEncoder
-from models.local.looks import Looks
+from models.local.photo_looks import PhotoLooks
 from models.voyage import VoyageEncoder
 from scripts.bench import photos, record
 from tests.fakes.voyage import FakeVoyage
@@ -29,7 +29,7 @@ ALONE, LOOKS, BOTH = "voyage (fake)", "local look", "voyage (fake) + local look"
 
 async def measure(folder: Path) -> None:
     torch.set_num_threads(1)
-    looks = Looks.load()
+    looks = PhotoLooks.load()
     with FakeVoyage() as fake:
         voyage = VoyageEncoder(api_key=fake.key, base_url=fake.url)
         encoder = FusedEncoder(voyage, looks)

@@ -27,7 +27,7 @@ from models.encoder import (
 )
 from models.local.config import LocalConfig
 from models.local.memory import give_back, keep_blocks
-from models.local.page_looks import Looks
+from models.local.page_looks import PageLooks
 from models.local.reading import Reader
 from models.local.rotation import rotate_tokens
 from models.local.scoring import explain_words, same_kind, score_pages
@@ -69,7 +69,7 @@ class LocalEncoder:
         torch.set_num_threads(threads or min(_cores(), torch.get_num_threads()))
         half = place.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
         encoder = f"{NAME}/{config.version}"
-        looks = Looks.load(weights / LOOKS) if (weights / LOOKS).exists() else None
+        looks = PageLooks.load(weights / LOOKS) if (weights / LOOKS).exists() else None
         return cls(config, Reader(config, network, device=place, half=half, encoder=encoder, looks=looks))
 
     @property

@@ -55,7 +55,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class PageLooks:
     """The heads, and the vectors of what they say.
 
     signs: (names, token_dim), unit rows, unlike each other and unlike every token of print, so that what is seen and
@@ -71,7 +71,7 @@ class Looks:
     page_bias: FloatArray
 
     @classmethod
-    def load(cls, path: Path) -> Looks:
+    def load(cls, path: Path) -> PageLooks:
         with np.load(path) as file:
             return cls(
                 names=_words(file["names"]),

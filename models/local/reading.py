@@ -17,7 +17,7 @@ from models.local.facts import Facts, measured
 from models.local.ink import ink_of, inked_cells
 from models.local.layers import Chunks
 from models.local.network import Network
-from models.local.page_looks import Looks, Seen, Sight
+from models.local.page_looks import PageLooks, Seen, Sight
 from models.local.page_tower import Cells
 from models.local.pictures import brightness, log_aspect, padded, reading_copy, thumbnail
 from models.local.regions import regions_of
@@ -54,7 +54,7 @@ class Reader:
         device: torch.device,
         half: bool,
         encoder: str,
-        looks: Looks | None = None,
+        looks: PageLooks | None = None,
     ) -> None:
         self.device = device
         self._config, self._network, self._half, self._encoder = config, network.to(device), half, encoder
@@ -135,7 +135,7 @@ class Reader:
             tokens[looks] = self._looks.signs_of(names) if self._looks is not None else 0.0
         return Embedding(summary=summary.cpu().numpy(), encoder=self._encoder, tokens=tokens, words=words)
 
-    def _look_tokens(self, looks: Looks, seen: Sequence[Seen], *, beside: int) -> FloatArray:
+    def _look_tokens(self, looks: PageLooks, seen: Sequence[Seen], *, beside: int) -> FloatArray:
         """(n, d): the signs of what was seen, as short as it is unsure, so that they are answered with that
         probability. beside: tokens of print on the page."""
         sure = np.array([word.sure for word in seen], np.float32).clip(max=SUREST)
@@ -143,11 +143,13 @@ class Reader:
         return looks.signs_of([word.word for word in seen]) * length[:, None].astype(np.float32)
 
     def _features(self, strings: Sequence[str]) -> torch.Tensor:
-        """Of the text tower, one row a string; short strings apart, for the work grows with the longest."""
+        """Of the text tower, one row a string, zeros for names of looks; short strings apart, for the work grows with
+        the longest."""
         table = torch.from_numpy(as_bytes(strings))
         short = table[:, SHORT:].sum(1) == 0
-        features = torch.empty(len(strings), 2 * self._config.network.text_dim, device=self.device)
-        for chosen, width in ((short, SHORT), (~short, WORD_BYTES)):
+        printed = torch.tensor([not string.startswith(LOOK) for string in strings])
+        features = torch.zeros(len(strings), 2 * self._config.network.text_dim, device=self.device)
+        for chosen, width in ((short & printed, SHORT), (~short & printed, WORD_BYTES)):
             if chosen.any():
                 features[chosen] = self._network.text.features(table[chosen, :width].to(self.device))
         return features

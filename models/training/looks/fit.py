@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from models.encoder import FloatArray
 from models.local.look_words import LOOKS
-from models.local.page_looks import THINGS, Looks, found_things, inputs
+from models.local.page_looks import THINGS, PageLooks, found_things, inputs
 from models.training.looks.examples import PRINT, Example
 
 PRINT_CELLS, THING_CELLS = 250, 120
@@ -29,14 +29,14 @@ REAL_WEIGHT = 0.7
 
 def fitted(
     examples: Sequence[Example], words: Sequence[str], weights: FloatArray, signs: FloatArray, *, seed: int = 0
-) -> Looks:
+) -> PageLooks:
     """weights: of each example. signs: as `unprinted` gives them."""
     cell_weight, cell_bias = cell_head(examples, seed)
     given = np.stack([inputs(one.sight, found_things(one.sight, cell_weight, cell_bias)) for one in examples])
     wanted, features = labels(examples, words), len(examples[0].sight.features)
     page_weight, page_bias = page_heads(given, wanted, weights, features=features)
     page_bias = page_bias + lift(given, wanted, weights, features=features, seed=seed)
-    return Looks(LOOKS, signs, cell_weight, cell_bias, tuple(words), page_weight, page_bias)
+    return PageLooks(LOOKS, signs, cell_weight, cell_bias, tuple(words), page_weight, page_bias)
 
 
 def unprinted(tokens: FloatArray, count: int, *, seed: int = 0) -> FloatArray:

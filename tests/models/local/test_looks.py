@@ -15,7 +15,7 @@ from models.local.encoder import LOOKS as FILE
 from models.local.facts import Facts, described, measured
 from models.local.ink import ink_of
 from models.local.look_words import LOOKS
-from models.local.page_looks import SCENE, THINGS, Looks, Sight
+from models.local.page_looks import SCENE, THINGS, PageLooks, Sight
 from models.local.pictures import brightness, padded, thumbnail
 from models.local.reading import coarse_ink
 from models.local.words import plan_query, typed_words
@@ -81,13 +81,13 @@ def test_a_picture_of_one_pixel_can_be_measured() -> None:
     assert all(0.0 <= chance <= 1.0 for chance in said.values())
 
 
-def heads(*, said: dict[str, float]) -> Looks:
+def heads(*, said: dict[str, float]) -> PageLooks:
     """Heads that say these words of every page, and whose cells are what their strongest number says."""
     rng = np.random.default_rng(3)
     signs = rng.standard_normal((len(LOOKS), CONFIG.network.token_dim)).astype(np.float32)
     # One that is unlike all others, which so few dimensions do not allow for all.
     signs[:, 0], signs[LOOKS.index("letter")] = 0.0, np.eye(CONFIG.network.token_dim)[0]
-    return Looks(
+    return PageLooks(
         names=LOOKS,
         signs=signs / np.linalg.norm(signs, axis=1, keepdims=True),
         cell_weight=20 * np.eye(CONFIG.network.cell_dim, 1 + len(THINGS), dtype=np.float32),

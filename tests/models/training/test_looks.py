@@ -10,7 +10,7 @@ from PIL import Image, ImageChops, ImageFont
 
 from models.local.facts import Facts
 from models.local.look_words import LOOKS
-from models.local.page_looks import SCENE, THINGS, Looks, Sight
+from models.local.page_looks import SCENE, THINGS, PageLooks, Sight
 from models.training.looks.__main__ import WORDS
 from models.training.looks.examples import PRINT, UNKNOWN, Example, in_print, kinds_of, real_examples
 from models.training.looks.fit import fitted, unprinted
@@ -85,7 +85,7 @@ def test_heads_find_again_what_was_drawn(tmp_path: Path) -> None:
     examples = [planted(rng, receipt=bool(n % 2), barcode=bool(n // 2 % 2)) for n in range(80)]
     looks = fitted(examples, ("receipt", "barcode"), np.ones(80, np.float32), np.eye(len(LOOKS), 64, dtype=np.float32))
     looks.save(tmp_path / "looks.npz")
-    looks = Looks.load(tmp_path / "looks.npz")
+    looks = PageLooks.load(tmp_path / "looks.npz")
     for receipt, barcode in ((True, False), (False, True), (True, True), (False, False)):
         found = looks.seen(planted(rng, receipt=receipt, barcode=barcode).sight)
         seen = {one.word: one for one in found if one.sure > 0.5}

@@ -22,7 +22,7 @@ from models.local.weights import read_weights
 _T = TypeVar("_T")
 
 
-class Looks:
+class PhotoLooks:
     """Works in one thread of its own, on the processor, a picture at a time."""
 
     def __init__(self, config: LocalConfig, tower: VisualTower) -> None:
@@ -30,7 +30,7 @@ class Looks:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="looks")
 
     @classmethod
-    def load(cls) -> Looks:
+    def load(cls) -> PhotoLooks:
         """With the weights that ship. Raises EncoderError encoder_misconfigured where they are missing."""
         config, network = read_weights(WEIGHTS)
         return cls(config, network.visual)
