@@ -104,6 +104,11 @@ class _Calls:
         self._target = target
         self._around = around
 
+    @property
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """What isinstance goes by: from Python 3.12 on it sees no attribute of a protocol that __getattr__ gives."""
+        return type(self._target)
+
     def __getattr__(self, name: str) -> Any:
         found: Any = getattr(self._target, name)
         if not iscoroutinefunction(found):

@@ -63,8 +63,8 @@ async def nearest(
 
 async def matching(link: Link, tenant: str, filter: Filter, *, encoder: str, limit: int) -> list[tuple[str, int]]:
     passes = {"$and": [{"tenant_id": tenant, "encoder": encoder}, page_mql(filter)]}
-    found = link.pages.find(passes, {"page_id": 1, "revision": 1}).sort("page_id", 1).limit(limit)
-    return [(page["page_id"], page["revision"]) async for page in found] if limit > 0 else []
+    found = link.pages.find(passes, {"_id": 0, "page_id": 1, "revision": 1}).sort("page_id", 1).limit(limit)
+    return [(page["page_id"], page["revision"]) for page in await found.to_list()] if limit > 0 else []
 
 
 async def searchable(link: Link, indexes: Indexes, tenant: str, page_ids: Sequence[str]) -> bool:
