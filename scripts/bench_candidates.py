@@ -34,7 +34,8 @@ from models import Embedding, EncoderOptions, PackedPages, create_encoder, encod
 from models.encoder import Encoder, FloatArray, Sketches
 from models.local.config import LocalConfig, ScoreConfig
 from models.local.encoder import WEIGHTS
-from models.local.scoring import calibrated, score_pages, score_words
+from models.local.probability import calibrated
+from models.local.scoring import score_pages, score_words
 from models.local.sketches import coarse_scores, make_sketch
 from models.local.words import plan_query
 from models.training.real_pages import known_pages

@@ -50,6 +50,8 @@ class ScoreConfig:
     written for the training pages, in other words than theirs, and on words of those pages, some mistyped.
 
     P(word on page) = sigmoid(slope * s + bias - length * ln(tokens / 125)) for the best cosine s of the page.
+    apart: share of the score that a page loses on which no two neighbours of the query stand side by side; chosen on
+    phrases of two to four words of the training pages, and small enough for words from different places of a page.
     join: factor of two typed words read as one. date: factor of a date rewritten in digits. look: factor of what is
     seen of a page instead of printed on it. Where most words say what a page looks like, that counts in full, printed:
     factor of those words in print, filler: of the rarity of the words around them. common: factor of the
@@ -64,6 +66,7 @@ class ScoreConfig:
     slope: float = 20.0
     bias: float = -10.0
     length: float = 0.75
+    apart: float = 0.05
     join: float = 0.9
     date: float = 1.0
     look: float = 0.6

@@ -20,9 +20,9 @@ from models.local.network import Network
 from models.local.page_looks import PageLooks, Seen, Sight
 from models.local.page_tower import Cells
 from models.local.pictures import brightness, log_aspect, padded, reading_copy, thumbnail
+from models.local.probability import cosine_for
 from models.local.regions import regions_of
 from models.local.scenes import SCENE_PIXELS, is_scene, mean_features
-from models.local.scoring import cosine_for
 from models.local.sideways import find_sideways
 from models.local.words import LOOK, as_bytes, plan_query, typed_words
 

@@ -9,14 +9,10 @@ from numpy.typing import NDArray
 from kernels.maxsim import maxsim_scores
 from models.encoder import Embedding, FloatArray, PackedPages
 from models.local.config import ScoreConfig
+from models.local.neighbours import together
+from models.local.probability import Doubles, calibrated, rarity, sigmoid, value_of
 from models.local.words import COMMON_WORDS, QueryPlan, Span, canonical, plan_query
 
-Doubles = NDArray[np.float64]
-
-USUAL_TOKENS = 125
-"""Tokens of a page for which no correction of length is made."""
-FEWEST_TOKENS = 48
-"""Shorter pages are corrected like pages of this length: of eight specks that are no print some are like any word."""
 QUESTION = 3
 """Other words in a query from which its common words only hold it together; in a shorter one they may be a name."""
 MOST_PRODUCTS = 64_000_000
@@ -25,13 +21,16 @@ are thinned, and fewer words of like meaning are looked for."""
 FEWEST_SIGHTS = 32
 LONGEST_LOOK = 0.9
 """Length of a page's token up to which it says what the page looks like; print has length 1."""
+BEST = 100
+"""Pages that are looked at for words that stand side by side: those with the best scores."""
 FULL_PRINT = 40
 """Tokens from which a picture counts as one that is read, not only looked at."""
 
 
 def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, device: torch.device) -> FloatArray:
-    """float32 (P,) in 0..1. Words: the mean of P(word on page), weighted by rarity; pictures without print are found
-    by what they show. Pictures: likeness of the summaries, and the share of the query's print that the page holds."""
+    """float32 (P,) in 0..1. Words: the mean of P(word on page), weighted by rarity, less where neighbours in the query
+    stand apart on the page; pictures without print are found by what they show. Pictures: likeness of the summaries,
+    and the share of the query's print that the page holds."""
     if query.encoder != pages.encoder:
         raise ValueError(f"vectors of {query.encoder} and {pages.encoder} cannot be compared")
     likeness = (pages.summaries @ query.summary).astype(np.float64)
@@ -39,11 +38,16 @@ def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, devic
         plan = plan_query(query.words).narrowed(MOST_PRODUCTS // max(1, len(pages.tokens)))
         shown = presence(query.tokens[: len(plan.strings)], pages, config, device)
         print_score = score_words(plan, shown, config)
+        if len(plan.words) > 1 and not plan.layout():
+            best = np.argsort(-print_score, kind="stable")[:BEST]
+            apart = np.ones(len(pages))
+            apart[best] -= together(plan, query.tokens[: len(plan.strings)], pages, best, config)
+            print_score = print_score * (1.0 - config.apart * apart)
         looked_at = 1.0 - np.minimum(1.0, np.diff(pages.offsets) / FULL_PRINT)
-        topic = config.topic * looked_at * _sigmoid(config.topic_slope * likeness + config.topic_bias)
+        topic = config.topic * looked_at * sigmoid(config.topic_slope * likeness + config.topic_bias)
         scores = 1.0 - (1.0 - print_score) * (1.0 - topic)
     else:
-        scores = _sigmoid(config.picture_slope * likeness + config.picture_bias)
+        scores = sigmoid(config.picture_slope * likeness + config.picture_bias)
         printed = None if query.tokens is None else query.tokens[np.linalg.norm(query.tokens, axis=1) > LONGEST_LOOK]
         if printed is not None and len(printed):
             most = max(FEWEST_SIGHTS, MOST_PRODUCTS // max(1, len(pages.tokens)))
@@ -59,7 +63,7 @@ def same_kind(query: Embedding, page: Embedding, config: ScoreConfig) -> float |
     if query.words or any(len(one.tokens) >= FULL_PRINT for one in (query, page) if one.tokens is not None):
         return None
     likeness = np.array([float(query.summary @ page.summary)])
-    return float(_sigmoid(config.picture_slope * likeness + config.picture_bias)[0])
+    return float(sigmoid(config.picture_slope * likeness + config.picture_bias)[0])
 
 
 def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles:
@@ -70,7 +74,7 @@ def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles
     """
     seen, layout = plan.seen(), plan.layout()
     values = [
-        _value(span, shown[:, span.rows].max(1), config) * _share(span, seen, config, layout=layout)
+        value_of(span, shown[:, span.rows].max(1), config) * _share(span, seen, config, layout=layout)
         for span in plan.spans
     ]
     evidence = np.zeros((len(shown), len(plan.words)))
@@ -107,23 +111,6 @@ def presence(query_tokens: FloatArray, pages: PackedPages, config: ScoreConfig, 
     return calibrated(best.cpu().numpy().astype(np.float64), np.diff(pages.offsets)[:, None], config)
 
 
-def calibrated(cosines: Doubles, tokens: NDArray[np.int64] | int, config: ScoreConfig) -> Doubles:
-    """Cosines to probabilities. tokens: how many the page has; a long page holds more chance matches."""
-    excess = np.log(np.maximum(tokens, FEWEST_TOKENS) / USUAL_TOKENS)
-    return _sigmoid(config.slope * cosines + config.bias - config.length * excess)
-
-
-def cosine_for(chance: FloatArray, tokens: int, config: ScoreConfig) -> FloatArray:
-    """The cosines that `calibrated` turns into these probabilities on a page of so many tokens."""
-    excess = np.log(max(tokens, FEWEST_TOKENS) / USUAL_TOKENS)
-    return (np.log(chance / (1.0 - chance)) - config.bias + config.length * excess) / config.slope
-
-
-def rarity(found: Doubles, pages: int) -> Doubles:
-    """Inverse document frequency > 0 of things found on that many of the pages (a sum of probabilities)."""
-    return np.log1p((pages - found + 0.5) / (found + 0.5))
-
-
 def explain_words(query: Embedding, page_tokens: FloatArray, config: ScoreConfig) -> tuple[tuple[str, ...], FloatArray]:
     """Words and float32 (W, T) in 0..1: how likely each page token stands for each typed word; one row named ""
     for pictures."""
@@ -137,17 +124,9 @@ def explain_words(query: Embedding, page_tokens: FloatArray, config: ScoreConfig
     plan = plan_query(query.words)
     seen, layout = plan.seen(), plan.layout()
     for span in plan.spans:
-        value = _value(span, shown[list(span.rows)].max(0), config) * _share(span, seen, config, layout=layout)
+        value = value_of(span, shown[list(span.rows)].max(0), config) * _share(span, seen, config, layout=layout)
         scores[span.first : span.end] = np.maximum(scores[span.first : span.end], value)
     return query.words, scores.astype(np.float32)
-
-
-def _value(span: Span, shown: Doubles, config: ScoreConfig) -> Doubles:
-    """0..1: what a span counts where its strings stand with probability `shown`."""
-    if span.kind == "near":
-        likeness = max(0.0, span.likeness - config.near_from) / (1.0 - config.near_from)
-        return config.near * likeness * np.maximum(0.0, shown - config.near_doubt) / (1.0 - config.near_doubt)
-    return {"word": 1.0, "join": config.join, "date": config.date, "look": 1.0}[span.kind] * shown
 
 
 def _share(span: Span, seen: NDArray[np.bool_], config: ScoreConfig, *, layout: bool) -> float:
@@ -162,7 +141,3 @@ def thinned(tokens: FloatArray, most: int) -> FloatArray:
     if len(tokens) <= most:
         return tokens
     return tokens[np.linspace(0, len(tokens) - 1, most).round().astype(np.int64)]
-
-
-def _sigmoid(x: Doubles) -> Doubles:
-    return 0.5 * (1.0 + np.tanh(0.5 * x))

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from models.encoder import Embedding, FloatArray, Sketches
 from models.local.config import ScoreConfig
-from models.local.scoring import LONGEST_LOOK, calibrated, rarity, score_words, thinned
+from models.local.probability import calibrated, rarity
+from models.local.scoring import LONGEST_LOOK, score_words, thinned
 from models.local.words import plan_query
 from models.packing import narrowed
 

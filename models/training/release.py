@@ -25,8 +25,8 @@ from torch.nn import functional as F
 
 from models.local.config import LocalConfig, NetworkConfig, ScoreConfig
 from models.local.network import Network
+from models.local.probability import FEWEST_TOKENS, USUAL_TOKENS
 from models.local.reading import Reader
-from models.local.scoring import FEWEST_TOKENS, USUAL_TOKENS
 from models.local.weights import CONFIG, write_weights
 from models.local.words import as_bytes
 from models.training import checkpoint

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from models.local.pictures import padded
+from models.local.probability import USUAL_TOKENS
 from models.local.reading_network import ReadingNetwork
-from models.local.scoring import USUAL_TOKENS
 from models.local.words import as_bytes
 from models.training.real_pages import known_pages
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +16,9 @@ from hypothesis import strategies as st
 from models.encoder import Embedding, FloatArray, PackedPages
 from models.local import LocalEncoder, scoring
 from models.local.config import ScoreConfig
+from models.local.neighbours import together
 from models.local.scoring import FULL_PRINT, score_pages
+from models.local.words import plan_query
 from models.packing import pack_pages, quantise_tokens
 from tests.models.local.conftest import CONFIG
 from tests.models.local.drawing import page
@@ -283,3 +287,48 @@ async def test_an_explanation_of_a_picture_has_one_row(encoder: LocalEncoder) ->
     assert similar.scores.min() > 0.95
     without_print = dataclasses.replace(photo, tokens=None, cells=None)
     assert not (await encoder.explain(without_print, found)).scores.any()
+
+
+async def test_words_side_by_side_come_before_the_same_words_apart(encoder: LocalEncoder) -> None:
+    together = ["hail", "policy", "4711", "total"]
+    turned = ["policy", "hail", "4711", "total"]
+    apart = ["hail", "4711", "policy", "total"]
+    first, second, third = await scores_of(encoder, "hail policy", [together, turned, apart])
+    assert first > second > third > 0.9
+
+
+async def test_words_of_two_pages_do_not_stand_side_by_side(encoder: LocalEncoder) -> None:
+    """The last word of one and the first of the next, in every order in which pages may lie."""
+    alone = ["policy", "4711", "hail"]
+    pages = [alone, alone[::-1], [], alone]
+    scores = await scores_of(encoder, "hail policy", pages)
+    assert len({round(score, 5) for score in (scores[0], scores[1], scores[3])}) == 1
+    assert scores[2] == 0.0
+
+
+async def test_a_query_in_another_order_finds_the_same_pages(encoder: LocalEncoder) -> None:
+    pages = [["hail", "policy", "4711"], ["hail", "total"], ["windscreen"]]
+    typed, turned = await scores_of(encoder, "hail 4711", pages), await scores_of(encoder, "4711 hail", pages)
+    assert np.argmax(typed) == np.argmax(turned) == 0
+
+
+def side_by_side(page: Sequence[int], first: int, second: int) -> float:
+    sides = list(itertools.pairwise(page))
+    return 1.0 if (first, second) in sides else 0.5 if (second, first) in sides else 0.0
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=8), min_size=1, max_size=6), st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None)
+def test_neighbours_are_those_of_a_plain_search(pages: list[list[int]], chance: random.Random) -> None:
+    """Tokens are those of six words; the plain search walks over each page."""
+    words = unit(6, DIMS, seed=3)
+    names = ("hail", "policy", "4711", "total", "windscreen", "garage")
+    typed = chance.sample(range(6), 3)
+    plan = plan_query([names[number] for number in typed])
+    tokens = np.zeros((len(plan.strings), DIMS), np.float32)
+    for number in typed:
+        tokens[plan.strings.index(names[number])] = words[number]
+    block = packed([words[page] if page else None for page in pages])
+    got = together(plan, tokens, block, np.arange(len(pages)), CONFIG.score)
+    expected = [np.mean([side_by_side(page, a, b) for a, b in itertools.pairwise(typed)]) for page in pages]
+    np.testing.assert_allclose(got, expected, atol=0.02)

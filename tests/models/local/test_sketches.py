@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from models.encoder import Embedding, FloatArray, Sketches, Sketching
 from models.local import LocalEncoder, sketches
-from models.local.scoring import calibrated, score_words
+from models.local.probability import calibrated
+from models.local.scoring import score_words
 from models.local.sketches import best_products, coarse_scores, make_sketch
 from models.local.words import plan_query
 from models.packing import quantise_tokens, widened
