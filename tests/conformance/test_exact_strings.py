@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
+
 from retrieval.exact import MOST_HOLDING, holds, lookup_words, page_text
 from retrieval.filters import EVERYTHING, parse_filter
 from retrieval.ports import Store
+from retrieval.stores.mongo import page_texts as mongo_texts
+from retrieval.stores.sqlite import page_texts as sqlite_texts
 from tests.conformance.builders import ENCODER, OTHER_TENANT, TENANT, claim, leased, new_page, vectors
 from tests.conformance.test_forgetting import holding
 
@@ -62,6 +66,13 @@ async def test_the_filter_comes_before_the_cut(store: Store) -> None:
     assert (await store.pages.get(TENANT, page_id)).claim_id == "C-4"
     assert len(await found(store, "total 12", limit=3)) == 3
     assert MOST_HOLDING > 5
+
+
+async def test_a_look_up_reads_no_more_texts_than_it_may(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await put_texts(store, "C-1", *["total 12"] * 5)
+    for pages in (sqlite_texts, mongo_texts):
+        monkeypatch.setattr(pages, "MOST_READ", 3)
+    assert len(await found(store, "total 12")) == 3
 
 
 async def test_text_goes_with_its_page_and_follows_the_facts_of_its_claim(store: Store, tmp_path: object) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pymongo import ReplaceOne
 
-from retrieval.exact import holds, lookup_words, words_of
+from retrieval.exact import MOST_READ, holds, lookup_words, words_of
 from retrieval.filters import Filter
 from retrieval.stores.mongo.filter_mql import page_mql
 from retrieval.stores.mongo.link import Document, Link, Session
@@ -46,7 +46,8 @@ async def pages_holding(
         found.update([page["page_id"] async for page in link.pages.find(passes, {"page_id": 1})])
         step.clear()
 
-    async for page in link.texts.find({"tenant_id": tenant, "words": {"$all": words}}, {"text": 1}):
+    having = link.texts.find({"tenant_id": tenant, "words": {"$all": words}}, {"text": 1})
+    async for page in having.limit(MOST_READ):
         if all(holds(page["text"], string) for string in strings):
             step.append(page["_id"])
         if len(step) == _PAGES_A_STEP:

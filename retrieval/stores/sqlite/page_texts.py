@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from retrieval.exact import holds, lookup_words, words_of
+from retrieval.exact import MOST_READ, holds, lookup_words, words_of
 from retrieval.stores.sqlite.filter_sql import Sql
 
 _ROWS_A_STEP = 200
@@ -34,10 +34,10 @@ def pages_holding(
         "SELECT p.page_id, t.text FROM text_words w CROSS JOIN pages p ON p.id = w.page "
         "CROSS JOIN claims c ON c.id = p.claim CROSS JOIN texts t ON t.page = w.page WHERE "
         + " AND ".join(["w.tenant_id = ? AND w.word = ?", *[_HAS_WORD] * (len(words) - 1)])
-        + f" AND +p.encoder = ? AND {where.text}"
+        + f" AND +p.encoder = ? AND {where.text} LIMIT ?"
     )
     asked = [value for word in words for value in (tenant, word)]
-    rows = connection.execute(select, (*asked, encoder, *where.values))
+    rows = connection.execute(select, (*asked, encoder, *where.values, MOST_READ))
     found: set[str] = set()
     while len(found) < limit and (some := rows.fetchmany(_ROWS_A_STEP)):
         found.update(row["page_id"] for row in some if all(holds(row["text"], string) for string in strings))
