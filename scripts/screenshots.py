@@ -78,11 +78,11 @@ def take(page: Page, url: str) -> None:
 
     page.goto(f"{url}/?q=roof+tiles+scaffold+quotation")
     expect(page.get_by_text("What these")).to_be_visible()
-    settled(page).get_by_role("button", name="Why").first.click()
+    page.locator(".st-key-card-1").get_by_role("button", name="Why").click()
     expect(page.get_by_role("dialog").get_by_role("img", name="matching parts")).to_be_visible()
     save(page, "why")
 
-    page.goto(f"{url}/claim?claim=C-2026-04211")
+    page.goto(f"{url}/claim?claim=C-2026-04211&tab=Similar+claims")
     expect(page.get_by_text("What these")).to_be_visible()
     save(page, "claim")
 

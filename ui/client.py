@@ -226,6 +226,12 @@ class Client:
     def job(self, job_id: str) -> Job:
         return Job.read(self._json("GET", _path("jobs", job_id)))
 
+    def unfinished_job(self, claim_id: str) -> Job | None:
+        """The claim's latest upload, whoever sent it, while it is on its way."""
+        answer = self._json("GET", "/v1/jobs", params={"claim_id": claim_id, "limit": 1})
+        jobs = [Job.read(item) for item in answer["items"]]
+        return jobs[0] if jobs and not jobs[0].finished else None
+
     def retry_job(self, job_id: str) -> Job:
         return Job.read(self._json("POST", _path("jobs", job_id, "retry")))
 

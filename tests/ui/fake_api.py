@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pypdfium2
 import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
@@ -31,6 +30,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.ui.fake_pictures import colours_of, pictures_of
 
 DEMO = Path(__file__).parents[2] / "app" / "demo"
 Json = dict[str, Any]
@@ -65,7 +66,7 @@ class FakeApi:
     def add_file(self, claim_id: str, filename: str, content: bytes) -> list[str]:
         asset_id = sha256(content).hexdigest()
         ids: list[str] = []
-        for number, picture in enumerate(_pictures(filename, content), start=1):
+        for number, picture in enumerate(pictures_of(filename, content), start=1):
             page_id = f"{sha256(f'{claim_id}{asset_id}'.encode()).hexdigest()[:32]}-{number}"
             self.pictures[page_id] = picture
             self.pages[page_id] = {
@@ -96,6 +97,7 @@ class FakeApi:
             Route("/v1/pages/{page_id}", self._page),
             Route("/v1/pages/{page_id}/matches/{other}", self._matches),
             Route("/v1/pages/{page_id}/image", self._image),
+            Route("/v1/jobs", self._jobs_of),
             Route("/v1/jobs/{job_id}", self._job),
         ]
         return Starlette(routes=routes, middleware=[Middleware(_Door, api=self)])
@@ -189,7 +191,7 @@ class FakeApi:
         if query.get("page_id"):
             picture = self.pictures[query["page_id"]]
         if picture is not None:
-            return float(np.dot(_colours(picture), _colours(self.pictures[page_id])))
+            return float(np.dot(colours_of(picture), colours_of(self.pictures[page_id])))
         page = self.pages[page_id]
         claim = self.claims[page["claim_id"]]
         words = set(re.findall(r"\w+", f"{claim['description']} {claim['damage_types']} {page['filename']}".lower()))
@@ -312,6 +314,11 @@ class FakeApi:
     async def _image(self, request: Request) -> Response:
         return Response(self.pictures[request.path_params["page_id"]], media_type="image/jpeg")
 
+    async def _jobs_of(self, request: Request) -> Response:
+        claim_id, limit = request.query_params["claim_id"], int(request.query_params["limit"])
+        jobs = [job for job in reversed(self.jobs.values()) if job["claim_id"] == claim_id]
+        return JSONResponse({"items": jobs[:limit], "next_cursor": None})
+
     async def _job(self, request: Request) -> Response:
         return JSONResponse(self.jobs[request.path_params["job_id"]])
 
@@ -360,26 +367,6 @@ async def _query(request: Request) -> tuple[Json, bytes | None]:
 
 def _refusal(status: int, code: str, detail: str) -> JSONResponse:
     return JSONResponse({"status": status, "code": code, "title": code, "detail": detail}, status_code=status)
-
-
-def _pictures(filename: str, content: bytes) -> list[bytes]:
-    if filename.endswith(".pdf"):
-        with pypdfium2.PdfDocument(content) as document:
-            images = [page.render(scale=1.3).to_pil() for page in document]
-    else:
-        images = [Image.open(io.BytesIO(content))]
-    pictures: list[bytes] = []
-    for image in images:
-        target = io.BytesIO()
-        image.convert("RGB").save(target, "JPEG", quality=80)
-        pictures.append(target.getvalue())
-    return pictures
-
-
-def _colours(picture: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(picture)) as image:
-        values = np.asarray(image.convert("RGB").resize((8, 8)), dtype=np.float32).ravel() - 128
-    return values / max(1e-6, float(np.linalg.norm(values)))
 
 
 def _flat(claim: Json) -> Json:

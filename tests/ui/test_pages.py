@@ -209,6 +209,25 @@ def test_an_upload_is_followed_file_by_file(open_page: OpenPage, api: FakeApi) -
     assert "not_an_image" in html
 
 
+@pytest.mark.parametrize("tab", ["Overview", "Files"])
+def test_what_somebody_else_uploaded_is_told_while_it_is_read(open_page: OpenPage, api: FakeApi, tab: str) -> None:
+    entries = [
+        {"filename": "a.pdf", "state": "succeeded", "pages_done": 2, "pages_total": 2},
+        {"filename": "b.pdf", "state": "failed"},
+        {"filename": "c.pdf", "state": "running"},
+    ]
+    job = {"job_id": "job-9", "claim_id": "C-2026-04507", "state": "running", "entries": entries}
+    api.jobs["job-9"] = job
+    api.pages = {}
+    page = open_page("views/claim.py", claim="C-2026-04507", tab=tab)
+    assert not page.exception
+    assert "Reading the files: 2 of 3 files done, 1 failed." in page.info[0].value
+    assert "No pages yet" not in _html(page)
+    job["state"] = "succeeded"
+    page = open_page("views/claim.py", claim="C-2026-04507", tab=tab)
+    assert not page.info
+
+
 def test_claims_are_listed_and_filtered(open_page: OpenPage) -> None:
     page = open_page("views/claims.py", line="auto", make="Honda")
     assert not page.exception

@@ -41,9 +41,9 @@ def show_costs(claims: Iterable[Claim]) -> None:
     if not figures:
         return
     blocks = "".join(
-        f'<div class="cs-cost"><span class="cs-cost-n">{money(cost.median, cost.currency)}</span>'
-        f'<span class="cs-cost-l">median of {cost.count}'
-        + (f" · {money(cost.lowest, cost.currency)} – {money(cost.highest, cost.currency)}" if cost.count > 1 else "")
+        f'<div class="cs-cost"><span class="cs-cost-n">{escape(money(cost.median, cost.currency))}</span>'
+        f'<span class="cs-cost-l">'
+        + _spread(cost.count, f"{money(cost.lowest, cost.currency)} – {money(cost.highest, cost.currency)}")
         + "</span></div>"
         for cost in figures[:4]
     )
@@ -51,7 +51,7 @@ def show_costs(claims: Iterable[Claim]) -> None:
     outcome = ", ".join(f"{count} {escape(state)}" for state, count in states.most_common())
     st.html(
         f'<section class="cs-costs" aria-label="What these claims cost">'
-        f'<div class="cs-costs-h">What these {len(unique)} claims cost<small>{outcome}</small></div>{blocks}</section>'
+        f'<div class="cs-costs-h">{_heading(len(unique))}<small>{outcome}</small></div>{blocks}</section>'
     )
 
 
@@ -61,16 +61,21 @@ def show_losses(losses: Sequence[Losses], *, claims: int) -> None:
         return
     blocks = "".join(
         f'<div class="cs-cost"><span class="cs-cost-n">{escape(money(loss.median, loss.currency))}</span>'
-        f'<span class="cs-cost-l">median of {loss.count}'
-        + (
-            f" · half of them {escape(money(loss.lower, loss.currency))} – {escape(money(loss.upper, loss.currency))}"
-            if loss.count > 1
-            else ""
-        )
+        f'<span class="cs-cost-l">'
+        + _spread(loss.count, f"half of them {money(loss.lower, loss.currency)} – {money(loss.upper, loss.currency)}")
         + "</span></div>"
         for loss in losses[:4]
     )
     st.html(
         f'<section class="cs-costs" aria-label="What these claims cost">'
-        f'<div class="cs-costs-h">What these {claims} claims cost</div>{blocks}</section>'
+        f'<div class="cs-costs-h">{_heading(claims)}</div>{blocks}</section>'
     )
+
+
+def _heading(claims: int) -> str:
+    return "What this claim cost" if claims == 1 else f"What these {claims} claims cost"
+
+
+def _spread(count: int, range_: str) -> str:
+    """What a median stands for; one amount is no median."""
+    return "1 claim" if count == 1 else f"median of {count} · {escape(range_)}"

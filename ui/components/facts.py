@@ -23,6 +23,11 @@ def day(moment: date | None) -> str:
     return f"{moment.day} {moment:%b %Y}" if moment else ""
 
 
+def counted(count: int, noun: str) -> str:
+    """ "1 page", "2 pages"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def chips(words: Iterable[str]) -> str:
     return "".join(f'<span class="cs-chip">{escape(word)}</span>' for word in words)
 

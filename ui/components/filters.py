@@ -59,7 +59,9 @@ def clear() -> None:
 def sidebar(facets: Mapping[str, Facet], *, with_kind: bool = True) -> dict[str, Any]:
     """Draws the filters and returns the API's filter."""
     with st.sidebar:
-        head = st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center")
+        head = st.container(
+            horizontal=True, horizontal_alignment="distribute", vertical_alignment="center", key="filters-head"
+        )
         head.markdown("### Filters")
         values: dict[str, Any] = {}
         values["line"] = st.pills(
@@ -112,12 +114,6 @@ def _amounts(facet: Facet | None) -> tuple[float | None, float | None]:
 
 
 def _dates() -> tuple[Any, Any]:
-    st.html('<div class="cs-label">Date of loss</div>')
-    left, right = st.columns(2, gap="small")
-    options: dict[str, Any] = {
-        "value": None,
-        "format": "YYYY-MM-DD",
-        "bind": "query-params",
-        "label_visibility": "collapsed",
-    }
-    return left.date_input("Loss from", key="from", **options), right.date_input("Loss until", key="to", **options)
+    options: dict[str, Any] = {"value": None, "format": "YYYY-MM-DD", "bind": "query-params"}
+    first = st.date_input("Date of loss, from", key="from", **options)
+    return first, st.date_input("Date of loss, until", key="to", **options)

@@ -19,6 +19,8 @@ from ui.records import Claim, Hit, Page
 
 SHOWN = 6
 PAIRS = 3
+LEAST_LIKE = 0.05
+"""Score below which two pictures are not shown beside each other, but for the best pair of a claim."""
 MOST_PAGES = 24
 LIKELY = 0.5
 """Chance of the same kind of damage below which a neighbour is not called comparable."""
@@ -77,7 +79,7 @@ def _neighbour(hit: Hit, asked: Mapping[int, Page]) -> None:
     facts, pictures = st.columns([3, 7], gap="medium")
     with facts:
         st.html(facts_html(hit))
-        with st.container(horizontal=True, gap="xsmall", key=f"actions-hit-{hit.rank}"):
+        with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", key=f"actions-hit-{hit.rank}"):
             st.page_link("views/claim.py", label="Open claim", query_params={"claim": hit.claim.claim_id})
             best = asked.get(hit.pairs[0].asked) if hit.pairs else None
             if best is not None and st.button("Why", key=f"why-{hit.rank}", type="tertiary"):
@@ -85,7 +87,7 @@ def _neighbour(hit: Hit, asked: Mapping[int, Page]) -> None:
     with pictures, st.grid(min_column_width=250, gap=14, key=f"pairs-{hit.rank}"):
         for place, pair in enumerate(hit.pairs[:PAIRS]):
             mine = asked.get(pair.asked)
-            if mine is None:
+            if mine is None or (place > 0 and pair.score < LEAST_LIKE):
                 continue
             with st.container(key=f"pair-{hit.rank}-{place}", gap="xsmall"):
                 left, right = st.columns(2, gap="small")

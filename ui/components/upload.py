@@ -8,11 +8,13 @@ import streamlit as st
 
 from ui import backend
 from ui.client import ApiProblem, Picture
+from ui.components.facts import counted
 from ui.components.messages import problem_sentence
 from ui.records import Entry, Job
 
 TYPES = ["pdf", "jpg", "jpeg", "png", "webp", "heic", "heif", "tif", "tiff", "gif"]
 POLL_S = 0.7
+WATCH_S = 2.0
 _STATES = {
     "queued": ("schedule", "waiting"),
     "running": ("autorenew", "reading"),
@@ -34,7 +36,7 @@ def show_upload(claim_id: str) -> None:
         key=f"upload-{claim_id}-{st.session_state[turn]}",
     )
     if files and st.button(
-        f"Upload {len(files)} file{'s' if len(files) != 1 else ''}",
+        f"Upload {counted(len(files), 'file')}",
         key="send-files",
         type="primary",
         icon=":material/upload:",
@@ -51,6 +53,26 @@ def show_upload(claim_id: str) -> None:
         st.rerun()
     if _job_key(claim_id) in st.session_state:
         _follow(claim_id)
+    else:
+        show_reading(claim_id)
+
+
+def show_reading(claim_id: str) -> bool:
+    """How far an upload of anybody is; the whole page is drawn again when it has come. Whether there is one."""
+    job = backend.client().unfinished_job(claim_id)
+    if job is None:
+        return False
+
+    @st.fragment(run_every=WATCH_S)
+    def watch() -> None:
+        now = backend.client().job(job.job_id)
+        if now.finished:
+            backend.forget_searches()
+            st.rerun()
+        st.info(f"{_job_words(now)}: {_done_words(now)}. New pages appear by themselves.", icon=":material/autorenew:")
+
+    watch()
+    return True
 
 
 def _job_key(claim_id: str) -> str:
@@ -78,9 +100,8 @@ def _follow(claim_id: str) -> None:
 def show_job(job: Job) -> None:
     """One line a file: where it is, how many pages are done, why it failed."""
     with st.container(border=True, key="job", gap="xsmall"):
-        done = sum(entry.finished for entry in job.entries)
         head = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
-        head.markdown(f"**{_job_words(job)}** · {done} of {len(job.entries)} files done")
+        head.markdown(f"**{_job_words(job)}** · {_done_words(job)}")
         if not job.finished:
             head.button("Cancel", key="cancel-job", type="tertiary", on_click=_cancel, args=(job.job_id,))
         elif any(entry.state in ("failed", "cancelled") for entry in job.entries):
@@ -93,7 +114,7 @@ def entry_html(entry: Entry) -> str:
     _, words = _STATES.get(entry.state, ("help", entry.state))
     pages = ""
     if entry.pages_total:
-        pages = f"{entry.pages_done} of {entry.pages_total} page{'s' if entry.pages_total != 1 else ''}"
+        pages = f"{entry.pages_done} of {counted(entry.pages_total, 'page')}"
     share = 100 if entry.state in ("succeeded", "duplicate") else 0
     if not entry.finished and entry.pages_total:
         share = round(100 * entry.pages_done / entry.pages_total)
@@ -112,11 +133,17 @@ def entry_html(entry: Entry) -> str:
 def _job_words(job: Job) -> str:
     return {
         "queued": "Waiting for a worker",
-        "running": "Reading your files",
+        "running": "Reading the files",
         "succeeded": "Finished",
         "failed": "No file could be read",
         "cancelled": "Cancelled",
     }.get(job.state, job.state)
+
+
+def _done_words(job: Job) -> str:
+    done = sum(entry.finished for entry in job.entries)
+    failed = sum(entry.state == "failed" for entry in job.entries)
+    return f"{done} of {counted(len(job.entries), 'file')} done" + (f", {failed} failed" if failed else "")
 
 
 def _cancel(job_id: str) -> None:

@@ -36,10 +36,12 @@ def show_why(hit: Hit, asked: Asked) -> None:
         )
     with right:
         st.html(f'<div class="cs-why-score">{hit.score:.0%}<small>match</small></div>')
-        question = f"“{asked.text}”" if asked.text else ("your photo" if asked.picture else "the page you compare with")
-        st.markdown(
-            f"Orange marks the parts of this {'photo' if hit.page.kind == 'photo' else 'page'} that answer {question}."
-        )
+        what = "photo" if hit.page.kind == "photo" else "page"
+        if asked.text:
+            st.markdown(f"Orange marks the parts of this {what} that answer “{asked.text}”.")
+        else:
+            other = "your photo" if asked.picture else "the page you compare with"
+            st.markdown(f"Orange marks the parts of this {what} that are most like {other}.")
         words = found.words or hit.words
         if words and asked.text:
             st.html(word_bars(words))

@@ -10,14 +10,14 @@ from ui import backend, entry
 from ui.client import ApiProblem
 from ui.components.capture import capture_html, show_contradictions
 from ui.components.claim_form import edit_claim
-from ui.components.facts import attribute, chips, day, definition_list, money, status_badge
+from ui.components.facts import attribute, chips, counted, day, definition_list, money, status_badge
 from ui.components.filters import like_link
 from ui.components.login import show_to_whoever_is_in
 from ui.components.messages import empty_state, problem_sentence, show_problem
 from ui.components.pictures import open_large, show_page
 from ui.components.reused import show_reused
 from ui.components.similar import show_similar
-from ui.components.upload import show_upload
+from ui.components.upload import show_reading, show_upload
 from ui.records import Asset, Claim, Page
 
 
@@ -40,7 +40,8 @@ def main() -> None:
     overview, similar, files = st.tabs(["Overview", "Similar claims", "Files"], key="tab", bind="query-params")
     if overview.open:
         with overview:
-            _pages(claim, pages)
+            if not show_reading(claim.claim_id) or pages:
+                _pages(claim, pages)
             if any(page.kind == "photo" for page in pages):
                 show_reused(claim)
             show_contradictions(assets)
@@ -76,11 +77,13 @@ def _facts(claim: Claim) -> None:
         ("Place", claim.place),
         *((name.replace("_", " ").capitalize(), attribute(value)) for name, value in claim.attributes.items()),
     ]
+    known = any(value for _, value in rows) or claim.description
+    told = f"{definition_list(rows)}<p>{escape(claim.description)}</p>" if known else "Nothing else is known of it yet."
     st.html(
         f'<section class="cs-claim"><div class="cs-claim-money"><span>Loss amount</span>'
         f"<b>{escape(money(claim.amount, claim.currency, cents=True))}</b>"
         f'<div class="cs-chips">{chips(claim.damage)}</div></div>'
-        f"<div>{definition_list(rows)}<p>{escape(claim.description)}</p></div></section>"
+        f"<div>{told}</div></section>"
     )
 
 
@@ -119,11 +122,11 @@ def _file(claim: Claim, asset: Asset) -> None:
     with st.container(
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key=f"row-{short}"
     ):
-        count = f"{asset.page_count} page{'s' if asset.page_count != 1 else ''} · " if asset.page_count else ""
+        count = counted(asset.page_count, "page") if asset.page_count else "no searchable page"
         warnings = "".join(f'<p class="cs-reason">{escape(words)}</p>' for words in asset.warnings)
         st.html(
             f'<div class="cs-asset"><b>{escape(asset.filename)}</b>'
-            f"<span>{count}{_size(asset.size_bytes)}</span>{capture_html(asset)}{warnings}</div>"
+            f"<span>{count} · {_size(asset.size_bytes)}</span>{capture_html(asset)}{warnings}</div>"
         )
         if entry.may("admin") and st.button(
             "Delete file", key=f"delete-{short}", type="tertiary", icon=":material/delete:"

@@ -36,7 +36,7 @@ def main() -> None:
     listing = backend.client().claims(filter=filter, sort=SORTS[order], limit=shown)
     if not listing.claims:
         if filter:
-            empty_state("filter_alt_off", "No claim passes these filters", "Remove a filter on the left.")
+            empty_state("filter_alt_off", "No claim passes these filters", "Remove a filter to see more.")
         else:
             empty_state("inventory_2", "No claims yet", "Create the first one, then upload its photos and papers.")
         return

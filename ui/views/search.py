@@ -132,7 +132,7 @@ def _liked(page_id: str) -> Page | None:
 
 def _nothing(filtered: bool) -> None:
     if filtered:
-        empty_state("search_off", "Nothing passes these filters", "Remove a filter on the left, or try other words.")
+        empty_state("search_off", "Nothing passes these filters", "Remove a filter, or try other words.")
     else:
         empty_state(
             "search_off",
