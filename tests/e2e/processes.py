@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -21,8 +21,8 @@ import httpx2
 ROOT = Path(__file__).parents[2]
 START_LIMIT_S = 120.0
 _PORTS = range(12_000, 32_000)
-# From anywhere among them, for other processes of the tests look for ports too.
-_ports = itertools.islice(itertools.cycle(_PORTS), random.randrange(len(_PORTS)), None)
+# From anywhere among them, for other processes of the tests look for ports too, with the same seed.
+_ports = itertools.islice(itertools.cycle(_PORTS), secrets.randbelow(len(_PORTS)), None)
 
 
 def free_port() -> int:

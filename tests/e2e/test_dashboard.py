@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from app.demo import FOLDER, demo_claims
 from tests.e2e.dashboard import CHROMIUM, browser, dashboard, enter, settled
@@ -25,6 +25,10 @@ pytestmark = [
 
 ENTERED = ("C-2026-04137", "C-2026-04211", "C-2025-04359", "C-2026-04507", "C-2026-05099", "C-2026-05691")
 WAIT_MS = 60_000
+ALL_DRAWN = r"""() => {
+  const band = document.querySelector('.cs-costs-h');
+  return band && document.querySelectorAll('.cs-card').length === Number(band.textContent.match(/\d+/) ?? 1);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +71,13 @@ def _is_outside(url: str) -> bool:
 
 
 def _cards(page: Page) -> list[str]:
-    return settled(page).locator(".cs-card .cs-id").all_inner_texts()
+    """Claims of the cards, once as many are drawn as the band above them says: the browser draws after the script."""
+    settled(page).wait_for_function(ALL_DRAWN)
+    return page.locator(".cs-card .cs-id").all_inner_texts()
+
+
+def _first_card(page: Page) -> Locator:
+    return page.locator(".st-key-card-1")
 
 
 def _photo_of(claim_id: str) -> bytes:
@@ -112,7 +122,7 @@ def test_a_filter_is_kept_in_the_address(page: Page, address: str) -> None:
     page.wait_for_url(re.compile("status=denied"))
     page.reload()
     expect(page.locator(".cs-card")).to_have_count(1)
-    page.get_by_role("button", name="Clear").first.click()
+    page.get_by_role("button", name="Clear", exact=True).click()
     expect(page.locator(".cs-card").nth(1)).to_be_visible()
 
 
@@ -120,13 +130,13 @@ def test_more_like_this_and_back(page: Page, address: str) -> None:
     page.goto(f"{address}/?q=windscreen")
     expect(page.get_by_text("What these")).to_be_visible()
     first = _cards(page)[0]
-    page.get_by_role("link", name="More like this").first.click()
+    _first_card(page).get_by_role("link", name="More like this").click()
     expect(page.get_by_role("heading", name=re.compile(f"like .* of {first}"))).to_be_visible()
     assert first not in _cards(page)
     page.wait_for_url(re.compile("like="))
     page.go_back()
     expect(page.get_by_role("heading", name="for “windscreen”")).to_be_visible()
-    settled(page).get_by_role("link", name="Open claim").first.click()
+    _first_card(page).get_by_role("link", name="Open claim").click()
     expect(page.get_by_role("heading", name=first)).to_be_visible()
     page.go_back()
     expect(page.get_by_role("heading", name="for “windscreen”")).to_be_visible()
@@ -135,7 +145,7 @@ def test_more_like_this_and_back(page: Page, address: str) -> None:
 def test_why_marks_the_page(page: Page, address: str) -> None:
     page.goto(f"{address}/?q=scaffold+labor+quotation")
     expect(page.get_by_text("What these")).to_be_visible()
-    settled(page).get_by_role("button", name="Why").first.click()
+    _first_card(page).get_by_role("button", name="Why").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("img", name="matching parts are marked")).to_be_visible()
     expect(dialog.get_by_text("quotation", exact=True)).to_be_visible()
@@ -152,7 +162,7 @@ def test_a_claims_address_may_be_the_first_visit_after_a_start(page: Page, api: 
 def test_a_page_opens_large(page: Page, address: str) -> None:
     page.goto(f"{address}/claim?claim=C-2026-04507")
     expect(page.get_by_role("heading", name="C-2026-04507")).to_be_visible()
-    settled(page).get_by_role("button", name="View").first.click()
+    page.locator(".st-key-page-0").get_by_role("button", name="View").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("1 of 5")).to_be_visible()
     dialog.get_by_role("button", name="Next").click()
