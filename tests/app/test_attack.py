@@ -27,7 +27,6 @@ from tests.app.conftest import services_over
 # Two identical runs send the same requests; `make attack` looks further.
 few = settings(
     max_examples=6,
-    deadline=None,
     derandomize=True,
     database=None,
     phases=[Phase.explicit, Phase.generate],

@@ -53,9 +53,7 @@ QUESTION = st.fixed_dictionaries(
 )
 
 # An example is a handful of requests; one API answers them all.
-many = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+many = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 class Sync:

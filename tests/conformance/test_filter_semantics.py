@@ -189,7 +189,9 @@ def filter_sources(fields: list[str]) -> st.SearchStrategy[dict[str, Any]]:
 CLAIM_PATHS = [*CLAIM_FIELDS, *(f"attributes.{name}" for name in NAMES)]
 SEARCH_PATHS = [*CLAIM_PATHS, *PAGE_FIELDS, *(f"attributes.{name}" for name in NAMES)]
 RUN = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -25,7 +25,7 @@ def unit_rows(count: int, width: int, seed: int) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(count=st.integers(1, 60), width=st.integers(1, 128), seed=st.integers(0, 2**16))
 def test_stored_tokens_are_as_good_as_the_real_ones(count: int, width: int, seed: int) -> None:
     tokens = unit_rows(count, width, seed)

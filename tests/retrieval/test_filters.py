@@ -202,7 +202,7 @@ def read_or_refused(source: object) -> Filter | InvalidInput:
         return refused
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(JSON)
 def test_any_json_is_read_or_refused(source: object) -> None:
     outcome = read_or_refused(source)
