@@ -97,10 +97,11 @@ def browser() -> Iterator[Browser]:
 
 
 def settled(page: Page) -> Page:
-    """Waits until the dashboard has drawn what was asked last."""
+    """Waits until the dashboard has drawn what was asked last. On a busy machine the browser still loads widgets after
+    the end of the script, with grey bars in their place."""
     page.wait_for_function(
         "() => document.querySelector('.stApp')?.getAttribute('data-test-script-state') === 'notRunning'"
-        " && !document.querySelector('[data-stale=true]')"
+        " && !document.querySelector('[data-stale=true], [data-testid=stSkeleton]')"
     )
     return page
 

@@ -58,7 +58,8 @@ def _login_page(reason: str) -> None:
             key = st.text_input(
                 "Your key", type="password", key="key-typed", autocomplete="current-password", max_chars=200
             )
-            if st.form_submit_button("Enter", icon=":material/key:") and key.strip():
+            kind = "secondary" if entry.provider_is_set() else "primary"
+            if st.form_submit_button("Enter", type=kind, icon=":material/key:") and key.strip():
                 entry.keep(key.strip())
                 st.rerun()
         st.caption("Whoever runs Claimsight makes keys with `claimsight keys create`. A reload of the page asks again.")

@@ -38,7 +38,10 @@ def main() -> None:
         if filter:
             empty_state("filter_alt_off", "No claim passes these filters", "Remove a filter to see more.")
         else:
-            empty_state("inventory_2", "No claims yet", "Create the first one, then upload its photos and papers.")
+            first = "Create the first one, then upload its photos and papers."
+            if not entry.may("adjuster"):
+                first = "They appear here as soon as somebody who may enter claims has created one."
+            empty_state("inventory_2", "No claims yet", first)
         return
     show_rows(listing.claims, key="claim-list")
     if listing.next_cursor is not None and shown < 200:

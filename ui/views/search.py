@@ -7,7 +7,7 @@ from html import escape
 
 import streamlit as st
 
-from ui import backend
+from ui import backend, entry
 from ui.client import ApiProblem
 from ui.components import filters
 from ui.components.ask import MOST, Asked, ask, come_back, forget, remember, show_more, shown
@@ -148,11 +148,10 @@ def _recent(facets: Mapping[str, Facet], filter: Json) -> None:
         if filter:
             _nothing(True)
             return
-        empty_state(
-            "inventory_2",
-            "No claims yet",
-            "Create the first claim under Claims and upload its photos and papers. They can be searched soon after.",
-        )
+        first = "Create the first claim under Claims and upload its photos and papers."
+        if not entry.may("adjuster"):
+            first = "Whoever may enter claims creates the first one and uploads its photos and papers."
+        empty_state("inventory_2", "No claims yet", f"{first} They can be searched soon after.")
         return
     st.html('<h2 class="cs-h">Latest losses</h2>')
     lines = facets["line"].values if "line" in facets and not filter else ()
