@@ -10,6 +10,7 @@ docs/benchmarks/ingest.csv.
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import sys
 import tempfile
@@ -133,6 +134,7 @@ def main() -> None:
     parser.add_argument("pdf", nargs="?", type=Path, default=DEFAULT)
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends too
     if not given.pdf.is_file():
         raise SystemExit(f"There is no file {given.pdf}. Name a PDF of several hundred pages.")
     stamp = record.stamp(["torch", "pypdfium2", "pillow", "uvicorn"])

@@ -12,6 +12,7 @@ docs/benchmarks/load.csv.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -25,7 +26,8 @@ import httpx2
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from scripts.bench import record
-from scripts.bench.memory import KIB_A_MIB, descendants, pss_kib
+from scripts.bench.memory import KIB_A_MIB, pss_kib
+from scripts.bench.processes import descendants
 from scripts.faults.house import House, document, house, say
 from scripts.faults.users import Answers, Crowd, work
 
@@ -120,6 +122,7 @@ def main() -> None:
     parser.add_argument("--claims", type=int, default=40, help="of 5 pages each, there before")
     parser.add_argument("--engine", choices=("sqlite", "mongodb"), action="append")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends too
     stamp = record.stamp(["fastapi", "uvicorn", "pymongo", "secantusdb"])
     rows: list[dict[str, object]] = []
     with get_context("spawn").Pool(1) as pool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import statistics
 import sys
 import time
@@ -181,6 +182,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=270, help="token vectors a page; 270: a mixed page")
     parser.add_argument("--queries", type=int, default=100)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started ends too
     stamp = record.stamp(["torch", "numpy", "fastapi", "uvicorn"])
     asked = questions(given.queries + 1)
     rows: list[dict[str, object]] = []
