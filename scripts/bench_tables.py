@@ -108,7 +108,7 @@ _ENCODER = {"system": "system", "figure": "figure", "count": "count", "mean": "m
             "p90": "90 %", "most": "most"}  # fmt: skip
 _SEARCH = {"pages": "pages", "filter": "filter", "queries": "queries", "p50_ms": "p50 ms", "p95_ms": "p95 ms",
            "encoder_share": "encoder", "store_share": "store", "rerank_share": "rerank", "http_share": "HTTP",
-           "first_ms": "first search ms"}  # fmt: skip
+           "first_ms": "first search ms", "sketched_s": "s until all sketches are read"}  # fmt: skip
 _CANDIDATES = {"pages": "pages", "candidates": "kept", "queries": "queries", "way": "way",
                "recall": "of the exact first ten", "cpu_ms_a_query": "CPU ms a query"}  # fmt: skip
 _INGEST = {"pages": "pages", "pages_per_s": "pages a second", "peak_all_mib": "peak MiB, all processes",
