@@ -23,6 +23,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import httpx2
 import numpy as np
@@ -189,7 +190,9 @@ def main() -> None:
     for pages in [given.pages, *([LARGE] if given.large else [])]:
         with TemporaryDirectory() as name:
             folder = Path(name)
-            encoder = asyncio.run(prepare(folder, pages=pages, tokens=given.tokens))
+            # Nothing here is about power cuts, and waiting for the disk takes longer than all the rest.
+            with patch("os.fsync"):
+                encoder = asyncio.run(prepare(folder, pages=pages, tokens=given.tokens))
             common = {"pages": pages, "tokens_a_page": given.tokens, "encoder": encoder}
             for filtered in (True, False):
                 # A server of its own for each, so that one filter's searches do not warm the other's.
