@@ -167,9 +167,10 @@ def main() -> None:
     others = kept(
         given.vectors, "train-alarms" if given.choose else "alarms", lambda: alarms(collection, untouched)
     ).tolist()
-    print("the most alike of other photos:")
-    for worth, place, other in [(worth, int(place), int(other)) for worth, place, other in sorted(others)[:-13:-1]]:
-        print(f"  {worth:.3f}  {collection.paths[place].name}  {collection.paths[other].name}")
+    print("called copies though not disguised:")
+    for worth, place, other in sorted(others, reverse=True):
+        if worth >= LINE:
+            print(f"  {worth:.3f}  {collection.paths[int(place)].stem}  {collection.paths[int(other)].stem}")
     if given.choose:
         drawn = np.quantile([worth for worth, _, _ in others], 1 - FALSE_ALARMS, method="higher")
         print(f"at most {FALSE_ALARMS:.0%} false alarms on train: line above {drawn:.3f}; in use: {LINE}")
