@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,16 @@ def test_the_fast_products_are_those_of_a_slow_sum(data: st.DataObject) -> None:
         found = best_products(query, known, chosen)
     expected = [slow_best(query, slice(known.offsets[page], known.offsets[page + 1]), known) for page in chosen]
     np.testing.assert_allclose(found, expected, atol=2e-3, rtol=1e-3)
+
+
+def test_a_look_leaves_torch_its_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        best_products(unit(1, 16, seed=1), sketched([unit(3, 16, seed=2)]), np.arange(1))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_sketch_takes_half_a_byte_a_number_and_stays_near_the_vector() -> None:
