@@ -3,11 +3,11 @@
     python scripts/bench_reuse.py PHOTOS [--vectors FOLDER]
 
 PHOTOS: a folder with train/ and dev/, each with labels.jsonl. All photos of both are the collection, and all of them
-ask twice: untouched, and in a disguise drawn at random. Of each photo asked with, the
-nearest by vector are laid over it, as at ingest. A false alarm: an untouched photo for which any other is called a
-copy. Found: a disguised photo whose original is called one. The line that tells copies from others is drawn on a sample
-of train alone (--choose); dev is told apart. --vectors: keeps the encoder's vectors and the
-comparisons of untouched photos there for the next run. Writes
+ask twice: untouched, and in a disguise drawn at random. Of each photo asked with, the nearest by vector are laid over
+it, as at ingest. A false alarm: an untouched photo for which any other is called a copy; other photos that are one
+with it, as scripts/bench/photo_copies.tsv has them by eye, do not count. Found: a disguised photo whose original is
+called one. The line that tells copies from others is drawn on a sample of train alone (--choose); dev is told apart.
+--vectors: keeps the encoder's vectors and the comparisons of untouched photos there for the next run. Writes
 docs/benchmarks/reuse.csv.
 """
 
@@ -37,6 +37,7 @@ from scripts.bench.photo_files import photo_paths
 
 WEIGHTS = record.REPOSITORY / "models" / "local" / "weights"
 EVERY = {**MILD, **STRONG}
+COPIES = Path(__file__).parent / "bench" / "photo_copies.tsv"
 DISGUISES_TO_CHOOSE_BY = 5
 TRAIN_DISGUISED, TRAIN_PLAIN = 120, 300
 FALSE_ALARMS = 0.01
@@ -66,6 +67,11 @@ def kept(folder: Path | None, name: str, make: Callable[[], Vectors]) -> Vectors
     return made
 
 
+def known_copies() -> frozenset[frozenset[str]]:
+    lines = COPIES.read_text(encoding="utf-8").splitlines()
+    return frozenset(frozenset(line.split("\t")) for line in lines if not line.startswith("#"))
+
+
 def disguises_of(path: Path, *, choosing: bool) -> list[str]:
     rng = random.Random(path.stem)
     return rng.sample(list(EVERY), DISGUISES_TO_CHOOSE_BY if choosing else 1)
@@ -81,15 +87,21 @@ def opened(path: Path) -> Image.Image:
 
 
 class Collection:
-    """Photos with their vectors; prints are made when first asked for."""
+    """Photos with their vectors; prints are made when first asked for. copies: names of pairs that are one photo."""
 
-    def __init__(self, paths: Sequence[Path], vectors: Vectors) -> None:
-        self.paths, self.vectors = paths, vectors
+    def __init__(self, paths: Sequence[Path], vectors: Vectors, copies: frozenset[frozenset[str]]) -> None:
+        self.paths, self.vectors, self._copies = paths, vectors, copies
         self._prints: dict[int, Print | None] = {}
 
     def near(self, vector: Vectors, *, without: int | None = None) -> list[int]:
         order = np.argsort(-(self.vectors @ vector), kind="stable")
         return [int(place) for place in order if place != without][:CANDIDATES]
+
+    def strangers(self, place: int) -> list[int]:
+        """The nearest photos to one of them that are not known to be copies of it."""
+        mine = self.paths[place].stem
+        near = self.near(self.vectors[place], without=place)
+        return [other for other in near if frozenset((mine, self.paths[other].stem)) not in self._copies]
 
     def worth(self, mine: Print | None, vector: Vectors, place: int) -> float:
         """What the guard compares with its line."""
@@ -106,8 +118,9 @@ def alarms(collection: Collection, places: Sequence[int]) -> Vectors:
     found: list[tuple[float, int, int]] = []
     for place in places:
         mine, vector = print_of(opened(collection.paths[place])), collection.vectors[place]
-        near = collection.near(vector, without=place)
-        found.append(max((collection.worth(mine, vector, other), place, other) for other in near))
+        found.append(
+            max((collection.worth(mine, vector, other), place, other) for other in collection.strangers(place))
+        )
     return np.array(found, np.float32)
 
 
@@ -153,16 +166,17 @@ def main() -> None:
         part: kept(given.vectors, part, lambda paths=paths: seen(tower, [opened(path) for path in paths], side))
         for part, paths in parts.items()
     }
-    collection = Collection([*parts["train"], *parts["dev"]], np.concatenate([plain["train"], plain["dev"]]))
+    vectors = np.concatenate([plain["train"], plain["dev"]])
+    collection = Collection([*parts["train"], *parts["dev"]], vectors, known_copies())
     first_dev, rng = len(parts["train"]), random.Random(0)
     asked = sorted(rng.sample(range(first_dev), TRAIN_DISGUISED)) if given.choose else range(len(collection.paths))
     cases = [(p, name) for p in asked for name in disguises_of(collection.paths[p], choosing=given.choose)]
-    vectors = kept(
+    disguised_vectors = kept(
         given.vectors,
         "train-disguised" if given.choose else "disguised",
         lambda: np.concatenate([seen(tower, [disguised(collection.paths[p], how)], side) for p, how in cases]),
     )
-    found = worths(collection, cases, vectors)
+    found = worths(collection, cases, disguised_vectors)
     untouched = sorted(rng.sample(range(first_dev), TRAIN_PLAIN)) if given.choose else list(asked)
     others = kept(
         given.vectors, "train-alarms" if given.choose else "alarms", lambda: alarms(collection, untouched)
