@@ -65,17 +65,18 @@ class Stem(nn.Module):
     def at(self, ink: Tensor, row: Tensor, column: Tensor) -> Tensor:
         """The same for some cells of one page, [1, 1, height, width] -> [1, cells, dim]: blank edges are cut off, and
         the last convolution is a product of the patches it is asked for. row, column: [cells], at least one."""
-        down, across = self.last.stride[0] * 8, self.last.stride[1] * 8
+        steps_down, steps_across = self.last.stride[0], self.last.stride[1]
+        down, across = steps_down * 8, steps_across * 8
         top = max(0, int(row.min()) * down - SEEN_AROUND)
         left = max(0, int(column.min()) * across - SEEN_AROUND)
         bottom, right = (int(row.max()) + 1) * down + SEEN_AROUND, (int(column.max()) + 1) * across + SEEN_AROUND
         x = self.body(ink[..., top:bottom, left:right]).permute(0, 2, 3, 1)[0]
         around = F.pad(x, (0, 0, 1, 1, 1, 1)).contiguous()
-        wide, deep = around.shape[1], around.shape[2]
+        line, place, _ = around.stride()
         # Three neighbours of a row lie side by side, so a patch is three runs.
         patches = around.as_strided(
-            (x.shape[0] // self.last.stride[0], x.shape[1] // self.last.stride[1], 3, 3 * deep),
-            (self.last.stride[0] * wide * deep, self.last.stride[1] * deep, wide * deep, 1),
+            (x.shape[0] // steps_down, x.shape[1] // steps_across, 3, 3 * place),
+            (steps_down * line, steps_across * place, line, 1),
         )
         chosen = patches[row - top // down, column - left // across].flatten(1)
         return F.linear(chosen, self.last.weight.permute(0, 2, 3, 1).flatten(1), self.last.bias)[None]
