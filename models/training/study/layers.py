@@ -81,7 +81,7 @@ class DeltaLayer(ScanLayer):
                 v, k, q, beta[:, :, 0], beta[:, :, 1], decay[:, :, 0], decay[:, :, 1], mask=mask, block=self.block
             )
         y = y + v * self.skip.to(v.dtype)[:, None]
-        return u + self.out(self.out_norm(y.reshape(batch, time, self.inner).to(u.dtype), gate=z))
+        return u + self.out(self.out_norm(y.reshape(batch, time, self.inner), gate=z))
 
 
 class PieceTower(TextTower):

@@ -41,6 +41,17 @@ def test_every_variant_learns_from_a_page(variant: Variant, batch: Batch) -> Non
         assert 0 < gradient.abs().sum() < float("inf")
 
 
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+def test_every_variant_takes_a_page_in_half_precision_as_training_on_a_gpu_does(variant: Variant, batch: Batch) -> None:
+    torch.manual_seed(0)
+    reader = variant.network(SMALL)
+    size = variant.size(StepSize(cells=128, chunks=64, words=8, queries=4))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = reading_loss(reader, batch, batch.word_bytes.flip(0), size, LossWeights(), taught=0.0)
+    loss.backward()
+    assert loss.isfinite()
+
+
 def test_the_settings_give_all_variants_the_same_steps_and_pages() -> None:
     settings = StudySettings.from_json(SETTINGS)
     assert len({variant.name for variant in VARIANTS}) == len(VARIANTS)
