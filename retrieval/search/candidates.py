@@ -9,7 +9,7 @@ from retrieval.documents import PageVectors
 from retrieval.filters import EVERYTHING, Filter
 from retrieval.ports import PageIndex
 from retrieval.search.cache import ANY_REVISION, VectorCache
-from retrieval.search.shelf import Selection
+from retrieval.search.selection import Selection
 from retrieval.search.sketches import SketchCache
 
 
@@ -50,4 +50,5 @@ async def find_candidates(
         else:
             passing = await pages.passing(tenant, sorted(found), filter, encoder=version)
             wanted = [(page_id, ANY_REVISION) for page_id in sorted(passing)]
+        return await cache.pick(tenant, wanted) if wanted else None
     return await cache.select(tenant, wanted) if wanted else None

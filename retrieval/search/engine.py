@@ -160,6 +160,7 @@ class SearchEngine:
 
     async def aclose(self) -> None:
         """Stops what runs in the background. The store and the encoder stay open."""
+        await self._cache.settle()
         if self._sketches is not None:
             await self._sketches.aclose()
 

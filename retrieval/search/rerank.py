@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from models.encoder import Embedding, Encoder
 from retrieval.errors import EncoderTrouble
 from retrieval.search.probes import encoder_errors
-from retrieval.search.shelf import Selection
+from retrieval.search.selection import Selection
 
 
 async def score_candidates(encoder: Encoder, probes: Sequence[Embedding], selection: Selection) -> NDArray[np.float32]:

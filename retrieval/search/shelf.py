@@ -1,7 +1,7 @@
 """Vectors of many pages in one growing block, so that a search packs thousands of pages by slicing.
 
 Pages are appended, a slot each; token rows lie in slot order. What a reader was handed never changes: appending
-writes behind it, and growing or compacting makes new arrays.
+writes behind it, and growing or compacting makes new arrays. Large blocks are not copied while anybody waits.
 """
 
 from __future__ import annotations
@@ -15,47 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.encoder import PackedPages
-from retrieval.documents import PageVectors
 from retrieval.errors import EncoderMismatch
+from retrieval.search.selection import Selection, ShelfEntry, rows_of, width_of
 
 _GROWTH = 1.5
 _MIN_SLOTS = 256
 _MIN_ROWS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class ShelfEntry:
-    """One page to keep. revision: of its vectors, as the store said; -1 when it did not say."""
-
-    page_id: str
-    claim_id: str
-    revision: int
-    vectors: PageVectors
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Pages taken off a shelf, n of them, in the order of the ids asked for.
-
-    claims: int64 (n,), equal for pages of one claim. packed: the same pages in the order in which they lie;
-    packed page k is asked page order[k].
-    """
-
-    page_ids: list[str]
-    claims: NDArray[np.int64]
-    packed: PackedPages
-    order: NDArray[np.int64]
-
-    def scores_as_asked(self, packed_scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        scores = np.empty_like(packed_scores)
-        scores[self.order] = packed_scores
-        return scores
-
-    def places(self) -> NDArray[np.int64]:
-        """(n,): where each asked page lies in `packed`."""
-        places = np.empty_like(self.order)
-        places[self.order] = np.arange(len(self.order))
-        return places
+_COPIED_BYTES = 32 << 20
+"""A block up to this size is copied when it grows, which takes some milliseconds; a larger one has room for all that
+its shelf may hold. Memory that is reserved and not written costs nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +48,29 @@ class _Block:
     used: NDArray[np.int64]
 
 
-class Shelf:
-    """The pages of one tenant and one encoder. Safe to use from several threads."""
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A smaller copy of a shelf: of the slots `kept`, made when it had `count` slots and had been moved so often."""
 
-    def __init__(self, encoder: str) -> None:
+    target: _Block
+    kept: NDArray[np.int64]
+    count: int
+    moves: int
+
+
+class Shelf:
+    """The pages of one tenant and one encoder. Safe to use from several threads. full_bytes: what it may grow to
+    without being copied."""
+
+    def __init__(self, encoder: str, *, full_bytes: int) -> None:
         self.encoder = encoder
+        self._full_bytes = full_bytes
         self._lock = threading.Lock()
         self._slots: dict[str, int] = {}
         self._claims: dict[str, int] = {}
         self._block: _Block | None = None
         self._count = 0
+        self._moves = 0
         self.last_used = 0
 
     def __len__(self) -> int:
@@ -103,9 +84,7 @@ class Shelf:
             if block is None:
                 return 0
             rows = int(block.starts[self._count])
-            return self._count * (block.summaries.itemsize * block.summaries.shape[1] + 48) + rows * (
-                block.tokens.shape[1] + 2
-            )
+            return self._count * _slot_bytes(block) + rows * _row_bytes(block)
 
     def missing(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Those (page_id, revision) that are not here, or here with another revision; -1 takes any."""
@@ -141,7 +120,7 @@ class Shelf:
         """
         if not entries:
             return
-        rows = sum(_rows(entry.vectors) for entry in entries)
+        rows = sum(rows_of(entry.vectors) for entry in entries)
         with self._lock:
             block = self._room(entries, slots=len(entries), rows=rows, expect=expect)
             for entry in entries:
@@ -176,16 +155,45 @@ class Shelf:
 
     def shrink(self, limit_bytes: int) -> None:
         """Keeps the most recently used pages that fit in `limit_bytes`, and drops dead slots."""
+        move = self.begin_shrink(limit_bytes)
+        if move is not None:
+            self.end_shrink(move)
+
+    def begin_shrink(self, limit_bytes: int) -> Move | None:
+        """Copies what `shrink` keeps, which takes its time; others use the shelf meanwhile. None of an empty shelf."""
         with self._lock:
-            block = self._block
+            block, count, moves = self._block, self._count, self._moves
             if block is None:
-                return
+                return None
             alive = np.fromiter(self._slots.values(), np.int64, len(self._slots))
             alive = alive[np.argsort(-block.used[alive], kind="stable")]
-            rows = block.starts[alive + 1] - block.starts[alive]
-            cost = block.summaries.itemsize * block.summaries.shape[1] + 48 + rows * (block.tokens.shape[1] + 2)
-            keep = np.sort(alive[np.cumsum(cost) <= limit_bytes])
-            self._keep(block, keep)
+            cost = _slot_bytes(block) + (block.starts[alive + 1] - block.starts[alive]) * _row_bytes(block)
+            kept = np.sort(alive[np.cumsum(cost) <= limit_bytes])
+        rows = int((block.starts[kept + 1] - block.starts[kept]).sum())
+        target = self._reserved(block, slots=int(len(kept) * _GROWTH), rows=int(rows * _GROWTH))
+        _copy(block, kept, target, 0)
+        return Move(target, kept, count, moves)
+
+    def end_shrink(self, move: Move) -> None:
+        """Goes on with the copy, and what came since. Where that does not fit, all stays as it is."""
+        with self._lock:
+            block, target, kept = self._block, move.target, move.kept
+            if block is None or self._moves != move.moves or block.tokens.shape[1] != target.tokens.shape[1]:
+                return
+            late = np.arange(move.count, self._count)
+            count = len(kept) + len(late)
+            late_rows = int(block.starts[self._count] - block.starts[move.count])
+            if count > len(target.summaries) or int(target.starts[len(kept)]) + late_rows > len(target.tokens):
+                return
+            target.used[: len(kept)] = block.used[kept]
+            _copy(block, late, target, len(kept))
+            places = np.full(self._count, -1)
+            places[np.concatenate([kept, late])] = np.arange(count)
+            slots = np.fromiter(self._slots.values(), np.int64, len(self._slots))
+            moved = zip(self._slots, places[slots].tolist(), strict=True)
+            self._slots = {page_id: place for page_id, place in moved if place >= 0}
+            self._block, self._count = (target, count) if count else (None, 0)
+            self._moves += 1
 
     @property
     def dead(self) -> int:
@@ -195,30 +203,34 @@ class Shelf:
     def _room(self, entries: Sequence[ShelfEntry], *, slots: int, rows: int, expect: int) -> _Block:
         block = self._block
         if block is None:
-            block = _empty(entries, slots=max(_MIN_SLOTS, slots), rows=max(_MIN_ROWS, rows))
+            block = _empty(len(entries[0].vectors.summary), width_of(entries), slots=slots, rows=rows)
             self._block = block
         used_rows = int(block.starts[self._count])
         if rows and not used_rows:
             # Pages without tokens came first: only now is the length of a token known.
-            block.tokens = np.empty((len(block.tokens), _width(entries)), np.int8)
+            block.tokens = np.empty((len(block.tokens), width_of(entries)), np.int8)
         if self._count + slots > len(block.summaries) or used_rows + rows > len(block.tokens):
-            # Memory that is reserved and not written costs nothing, so make room for all that is announced.
             ahead = 1 + expect / slots
-            block = _grown(
-                block,
-                count=self._count,
-                slots=int(max(self._count * _GROWTH, self._count + slots * ahead)),
-                rows=int(max(used_rows * _GROWTH, used_rows + rows * ahead)),
-            )
-            self._block = block
+            needed_slots = int(max(self._count * _GROWTH, self._count + slots * ahead))
+            needed_rows = int(max(used_rows * _GROWTH, used_rows + rows * ahead))
+            grown = self._reserved(block, slots=needed_slots, rows=needed_rows)
+            _copy(block, np.arange(self._count), grown, 0)
+            block = self._block = grown
         return block
+
+    def _reserved(self, like: _Block, *, slots: int, rows: int) -> _Block:
+        """An empty block for at least so many."""
+        if slots * _slot_bytes(like) + rows * _row_bytes(like) > _COPIED_BYTES:
+            slots = max(slots, self._full_bytes // _slot_bytes(like))
+            rows = max(rows, self._full_bytes // _row_bytes(like))
+        return _empty(like.summaries.shape[1], like.tokens.shape[1], slots=slots, rows=rows)
 
     def _append(self, block: _Block, entry: ShelfEntry) -> None:
         vectors = entry.vectors
         if vectors.encoder != self.encoder or vectors.summary.shape != block.summaries.shape[1:]:
             raise EncoderMismatch(f"Vectors of {vectors.encoder} do not fit those of {self.encoder}.")
         slot, start = self._count, int(block.starts[self._count])
-        end = start + _rows(vectors)
+        end = start + rows_of(vectors)
         if vectors.tokens is not None and vectors.scales is not None and end > start:
             if vectors.tokens.shape[1] != block.tokens.shape[1]:
                 raise EncoderMismatch(f"Tokens of {self.encoder} differ in length.")
@@ -232,37 +244,20 @@ class Shelf:
         self._slots[entry.page_id] = slot
         self._count = slot + 1
 
-    def _keep(self, block: _Block, keep: NDArray[np.int64]) -> None:
-        moved = {int(slot): place for place, slot in enumerate(keep)}
-        self._slots = {page_id: moved[slot] for page_id, slot in self._slots.items() if slot in moved}
-        if not moved:
-            self._block, self._count = None, 0
-            return
-        packed = _pack(block, keep, self.encoder, copy=True)
-        self._block = _Block(
-            packed.summaries,
-            packed.tokens,
-            packed.scales,
-            packed.offsets,
-            block.revisions[keep],
-            block.claims[keep],
-            block.used[keep],
-        )
-        self._count = len(keep)
+
+def _slot_bytes(block: _Block) -> int:
+    return block.summaries.itemsize * block.summaries.shape[1] + 48
 
 
-def _rows(vectors: PageVectors) -> int:
-    return 0 if vectors.tokens is None else len(vectors.tokens)
+def _row_bytes(block: _Block) -> int:
+    return block.tokens.shape[1] + 2
 
 
-def _width(entries: Sequence[ShelfEntry]) -> int:
-    return next((entry.vectors.tokens.shape[1] for entry in entries if entry.vectors.tokens is not None), 1)
-
-
-def _empty(entries: Sequence[ShelfEntry], *, slots: int, rows: int) -> _Block:
+def _empty(dims: int, width: int, *, slots: int, rows: int) -> _Block:
+    slots, rows = max(_MIN_SLOTS, slots), max(_MIN_ROWS, rows)
     return _Block(
-        summaries=np.empty((slots, len(entries[0].vectors.summary)), np.float32),
-        tokens=np.empty((rows, _width(entries)), np.int8),
+        summaries=np.empty((slots, dims), np.float32),
+        tokens=np.empty((rows, width), np.int8),
         scales=np.empty(rows, np.float16),
         starts=np.zeros(slots + 1, np.int64),
         revisions=np.empty(slots, np.int64),
@@ -271,25 +266,22 @@ def _empty(entries: Sequence[ShelfEntry], *, slots: int, rows: int) -> _Block:
     )
 
 
-def _grown(block: _Block, *, count: int, slots: int, rows: int) -> _Block:
-    used_rows = int(block.starts[count])
-    grown = _Block(
-        summaries=np.empty((slots, block.summaries.shape[1]), np.float32),
-        tokens=np.empty((rows, block.tokens.shape[1]), np.int8),
-        scales=np.empty(rows, np.float16),
-        starts=np.zeros(slots + 1, np.int64),
-        revisions=np.empty(slots, np.int64),
-        claims=np.empty(slots, np.int64),
-        used=np.zeros(slots, np.int64),
-    )
-    grown.summaries[:count] = block.summaries[:count]
-    grown.tokens[:used_rows] = block.tokens[:used_rows]
-    grown.scales[:used_rows] = block.scales[:used_rows]
-    grown.starts[: count + 1] = block.starts[: count + 1]
-    grown.revisions[:count] = block.revisions[:count]
-    grown.claims[:count] = block.claims[:count]
-    grown.used[:count] = block.used[:count]
-    return grown
+def _copy(block: _Block, slots: NDArray[np.int64], target: _Block, first: int) -> None:
+    """Puts ascending slots of a block behind the first so many of another, which has room for them."""
+    if not len(slots):
+        return
+    for start, end in _runs(slots):
+        last = first + end - start
+        row, row_end = int(block.starts[start]), int(block.starts[end])
+        place = int(target.starts[first])
+        target.summaries[first:last] = block.summaries[start:end]
+        target.tokens[place : place + row_end - row] = block.tokens[row:row_end]
+        target.scales[place : place + row_end - row] = block.scales[row:row_end]
+        target.starts[first + 1 : last + 1] = block.starts[start + 1 : end + 1] - row + place
+        target.revisions[first:last] = block.revisions[start:end]
+        target.claims[first:last] = block.claims[start:end]
+        target.used[first:last] = block.used[start:end]
+        first = last
 
 
 def _runs(slots: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -300,13 +292,13 @@ def _runs(slots: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     return zip(firsts.tolist(), (lasts + 1).tolist(), strict=True)
 
 
-def _pack(block: _Block, slots: NDArray[np.int64], encoder: str, *, copy: bool = False) -> PackedPages:
-    """One run of neighbours becomes views of the block (unless copy); several are joined run by run."""
+def _pack(block: _Block, slots: NDArray[np.int64], encoder: str) -> PackedPages:
+    """One run of neighbours becomes views of the block; several are joined run by run."""
     counts = block.starts[slots + 1] - block.starts[slots]
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     runs = list(_runs(slots))
     row_runs = [(int(block.starts[first]), int(block.starts[end])) for first, end in runs]
-    if len(runs) == 1 and not copy:
+    if len(runs) == 1:
         (first, end), (row, row_end) = runs[0], row_runs[0]
         return PackedPages(
             block.summaries[first:end], block.tokens[row:row_end], block.scales[row:row_end], offsets, encoder

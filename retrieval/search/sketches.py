@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
 import numpy as np
 import structlog
@@ -14,7 +14,8 @@ from retrieval.documents import PageVectors
 from retrieval.errors import ClaimsightError, EncoderTrouble
 from retrieval.ports import PageIndex
 from retrieval.search.probes import encoder_errors
-from retrieval.search.shelf import Located, Shelf, ShelfEntry
+from retrieval.search.selection import ShelfEntry
+from retrieval.search.shelf import Located, Shelf
 
 DEFAULT_SKETCH_BYTES = 1 << 30
 LEAST_BYTES_A_PAGE = 2048
@@ -41,7 +42,7 @@ class SketchCache:
         self._limit = limit_bytes
         self._shelves: dict[str, Shelf] = {}
         self._locks: dict[str, asyncio.Lock] = {}
-        self._filling: dict[str, asyncio.Task[None]] = {}
+        self._working: dict[str, asyncio.Task[None]] = {}
 
     @property
     def most_pages(self) -> int:
@@ -85,13 +86,13 @@ class SketchCache:
         return [ids[place] for place in there[np.argsort(-scores, kind="stable")[:limit]].tolist()]
 
     async def settle(self) -> None:
-        """Waits for what is read in the background."""
-        if self._filling:
-            await asyncio.wait(set(self._filling.values()))
+        """Waits for what is done in the background."""
+        if self._working:
+            await asyncio.wait(set(self._working.values()))
 
     async def aclose(self) -> None:
-        """Stops reading in the background."""
-        for task in self._filling.values():
+        """Stops what is done in the background."""
+        for task in self._working.values():
             task.cancel()
         await self.settle()
 
@@ -99,21 +100,28 @@ class SketchCache:
         self, tenant: str, ids: Sequence[str], revisions: NDArray[np.int64], *, complete: bool
     ) -> Located | None:
         # The tenant that searched last stands last.
-        shelf = self._shelves[tenant] = self._shelves.pop(tenant, None) or Shelf(self._version)
+        shelf = self._shelves[tenant] = self._shelves.pop(tenant, None) or Shelf(self._version, full_bytes=self._limit)
         located = await asyncio.to_thread(shelf.locate, ids, revisions)
         absent = np.arange(len(ids)) if located is None else np.flatnonzero(located.slots < 0)
         if complete and len(shelf) > len(ids) - len(absent):
             await asyncio.to_thread(shelf.keep, ids)
+        if shelf.dead > len(shelf):
+            self._behind(f"shrink {tenant}", asyncio.to_thread(shelf.shrink, self._limit))
         if len(absent):
             missing = [(ids[place], int(revisions[place])) for place in absent.tolist()]
             if len(missing) <= _BATCH:
                 await self._fill(tenant, shelf, missing)
                 return await asyncio.to_thread(shelf.locate, ids, revisions)
-            if tenant not in self._filling:
-                task = asyncio.create_task(self._fill_behind(tenant, shelf, missing), name="fill-sketches")
-                self._filling[tenant] = task
-                task.add_done_callback(lambda _: self._filling.pop(tenant, None))
+            self._behind(f"fill {tenant}", self._fill_behind(tenant, shelf, missing))
         return located
+
+    def _behind(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """Does it in the background, unless that is what is being done."""
+        if name in self._working:
+            work.close()
+            return
+        self._working[name] = task = asyncio.create_task(work, name="sketches")
+        task.add_done_callback(lambda _: self._working.pop(name, None))
 
     async def _fill_behind(self, tenant: str, shelf: Shelf, missing: Sequence[tuple[str, int]]) -> None:
         try:
@@ -132,8 +140,6 @@ class SketchCache:
                 batch = dict(await asyncio.to_thread(shelf.missing, missing[start : start + _BATCH]))
                 if not batch:
                     continue
-                if shelf.dead > len(shelf):
-                    await asyncio.to_thread(shelf.shrink, self._limit)
                 if self._shelves.get(tenant) is not shelf or not self._has_room(tenant):
                     return
                 vectors = await self._pages.vectors(tenant, list(batch))

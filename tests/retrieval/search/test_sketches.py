@@ -147,4 +147,4 @@ async def test_a_closed_engine_reads_nothing_more(
     engine = small(store, encoder)
     await engine.search(TENANT, ask("needle1"))
     await engine.aclose()
-    assert not [task for task in asyncio.all_tasks() if task.get_name() == "fill-sketches"]
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "sketches"]
