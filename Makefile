@@ -62,7 +62,7 @@ fuzz: $(ATTACK) ## ten minutes of coverage-guided fuzzing (Linux on x86-64, Pyth
 	$(BIN)/python scripts/fuzz.py --seconds 600
 
 audit: $(ATTACK) ## known vulnerabilities of the pinned dependencies; asks the network
-	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+	$(BIN)/python scripts/audit_dependencies.py
 
 test-gpu: ## kernels and embeddings on a CUDA device, with the Python that has torch for it
 	$(PYTHON) -m pytest -c tests/kernels/gpu.ini --rootdir . -p no:cacheprovider -v tests/kernels tests/quality/test_agreement.py \

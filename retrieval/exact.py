@@ -19,7 +19,8 @@ MOST_STRINGS = 5
 MOST_HOLDING = 1000
 """Pages that one look-up gives; a string that more of them hold picks nothing out."""
 MOST_READ = 20_000
-"""Texts that one look-up reads: of pages that have all words of the strings, side by side or not."""
+"""Texts that one look-up reads: of pages that pass the filter and have all words of the strings, side by side or
+not."""
 _MOST_LOOKED_UP = 8
 _LONGEST_RUN = 256
 

@@ -64,7 +64,7 @@ class PageIndex(Protocol):
         """Ids of pages of that encoder that pass the filter and whose own text holds all of the strings, as
         retrieval.exact.holds says; strings: normalised, each with a letter or digit. At most `limit` (which ones is not
         said); the filter is applied before that cut. No more than MOST_READ texts are read: of strings all of whose
-        words more pages have, pages may be missing."""
+        words more pages have that pass the filter, pages may be missing."""
         ...
 
     async def texts(self, tenant: str, page_ids: Sequence[str]) -> dict[str, str]:

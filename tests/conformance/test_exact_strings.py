@@ -73,6 +73,8 @@ async def test_a_look_up_reads_no_more_texts_than_it_may(store: Store, monkeypat
     for pages in (sqlite_texts, mongo_texts):
         monkeypatch.setattr(pages, "MOST_READ", 3)
     assert len(await found(store, "total 12")) == 3
+    await put_texts(store, "C-2", "total 12", "total 12", line="travel")
+    assert len(await found(store, "total 12", where={"line": "travel"})) == 2  # what does not pass is not read
 
 
 async def test_text_goes_with_its_page_and_follows_the_facts_of_its_claim(store: Store, tmp_path: object) -> None:

@@ -33,29 +33,21 @@ async def write_texts(link: Link, tenant: str, texts: Mapping[str, str], session
 async def pages_holding(
     link: Link, tenant: str, strings: Sequence[str], filter: Filter, *, encoder: str, limit: int
 ) -> frozenset[str]:
-    """As PageIndex.containing."""
+    """As PageIndex.containing. Pages are looked up by their words; only texts of pages that pass are read."""
     words = lookup_words(strings)
-    found: set[str] = set()
     if not words:
         return frozenset()
-    step: list[str] = []
-
-    async def keep_passing() -> None:
-        ids = {"_id": {"$in": step.copy()}}
+    found: set[str] = set()
+    left = MOST_READ
+    having = link.texts.find({"tenant_id": tenant, "words": {"$all": words}}, {"_id": 1})
+    while left and len(found) < limit and (step := await having.to_list(_PAGES_A_STEP)):
+        ids = {"_id": {"$in": [page["_id"] for page in step]}}
         passes = {"$and": [ids, {"tenant_id": tenant, "encoder": encoder}, page_mql(filter)]}
-        found.update([page["page_id"] async for page in link.pages.find(passes, {"page_id": 1})])
-        step.clear()
-
-    having = link.texts.find({"tenant_id": tenant, "words": {"$all": words}}, {"text": 1})
-    async for page in having.limit(MOST_READ):
-        if all(holds(page["text"], string) for string in strings):
-            step.append(page["_id"])
-        if len(step) == _PAGES_A_STEP:
-            await keep_passing()
-            if len(found) >= limit:
-                break
-    if step:
-        await keep_passing()
+        passing = [page["_id"] async for page in link.pages.find(passes, {"_id": 1}).limit(left)]
+        left -= len(passing)
+        async for page in link.texts.find({"_id": {"$in": passing}}, {"page_id": 1, "text": 1}):
+            if all(holds(page["text"], string) for string in strings):
+                found.add(page["page_id"])
     return frozenset(sorted(found)[:limit])
 
 
