@@ -2,7 +2,7 @@
 
     python scripts/bench_faults.py [--quick] [--limit SECONDS] [--only NAME...]
 
-Real processes on loopback: the server with one worker or two, the database of the tests for MongoDB, the light fake of
+Real processes on loopback: the server with its workers, the database of the tests for MongoDB, the light fake of
 the embedding service. A round uploads three PDFs of 1 to 6 pages, does the fault, and waits until everything that was
 accepted is indexed; then every accepted page of every round must be found exactly once. --quick: one round of
 each. --limit: no new round of a fault after this many seconds. Writes docs/benchmarks/faults.csv; with --only the rows
@@ -32,6 +32,7 @@ from scripts.faults.house import house, say
 TARGET = record.BENCHMARKS / "faults.csv"
 SEED = 20261129
 SMALL_DISK_MIB = 24
+ENGINES = ("sqlite", "mongodb")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ FAULTS = [
     Fault("workers killed", "mongodb", 15, rounds.kill_workers, workers=2),
     Fault("worker frozen longer than its lease", "sqlite", 5, rounds.freeze_worker, workers=2),
     Fault("worker frozen longer than its lease", "mongodb", 5, rounds.freeze_worker, workers=2),
+    *(Fault("clock set back by an hour", engine, 5, rounds.set_clock_back, workers=0) for engine in ENGINES),
+    *(Fault("two workers on one file", engine, 5, rounds.work_twice, workers=0) for engine in ENGINES),
     Fault("polite stop", "sqlite", 5, rounds.stop_politely),
     Fault("polite stop", "mongodb", 5, rounds.stop_politely),
     Fault("database killed and started", "mongodb", 10, rounds.kill_database),

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.bench.processes import command_of, descendants
+from scripts.faults.clocks import log_of, workers_by
 from scripts.faults.house import LEASE_S, ROUND_LIMIT_S, House
 from tests.e2e.processes import environment
 
@@ -55,6 +56,33 @@ def freeze_worker(house: House) -> float | None:
     for pid in frozen:
         os.kill(pid, signal.SIGCONT)
     return house.wait_done(job)
+
+
+def set_clock_back(house: House) -> float | None:
+    """The clock of both workers is set back by an hour in the middle of an ingest, by an NTP server, say."""
+    offset = house.folder / "offset"
+    offset.write_text("0", encoding="ascii")
+    with workers_by(house, offset, offset):
+        job = house.upload()
+        assert job is not None
+        house.wait_working(job)
+        time.sleep(house.chance.uniform(0.0, 0.5))
+        offset.with_suffix(".new").write_text("-3600", encoding="ascii")
+        offset.with_suffix(".new").replace(offset)
+        return house.wait_done(job)
+
+
+def work_twice(house: House) -> float | None:
+    """The clock of one worker is an hour ahead: to it no lease of the other holds, so both work on the same files."""
+    right, ahead = house.folder / "right", house.folder / "ahead"
+    right.write_text("0", encoding="ascii")
+    ahead.write_text("3600", encoding="ascii")
+    with workers_by(house, right, ahead):
+        job = house.upload()
+        assert job is not None
+        seconds = house.wait_done(job)
+    assert '"code": "lease_lost"' in log_of(house).read_text(encoding="utf-8"), "no file was worked on twice"
+    return seconds
 
 
 def stop_politely(house: House) -> float | None:
