@@ -3,9 +3,9 @@
     python scripts/bench_search.py [--pages 10000] [--large]
 
 Fills an embedded store with random vectors of the encoder's shape through the store ports, starts `claimsight serve` on
-it, and asks over HTTP; the reply says what encoder, store and rerank took. --large measures 100,000 pages as well: the
-first search begins to read their sketches, and the others begin when all are read. Writes
-docs/benchmarks/search.csv; rows of other collection sizes stay in it.
+it, and asks over HTTP; the reply says what encoder, store and rerank took. --large measures 100,000 pages as well, the
+same questions in turn with the other collection: the first search begins to read their sketches, and the others begin
+when all are read. Writes docs/benchmarks/search.csv; rows of other collection sizes stay in it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -144,24 +145,37 @@ def wait_for_sketches(client: httpx2.Client, pages: int) -> float:
     raise RuntimeError(f"not all of {pages} pages had a sketch in {SKETCHING_LIMIT_S} s")
 
 
-def ask(server: Server, asked: Sequence[str], *, pages: int, filtered: bool) -> Measured:
-    """The first question pays for what is not in memory yet and is kept apart."""
-    sketched_s = 0.0
-    took: list[float] = []
-    stages: list[Mapping[str, float]] = []
-    with server.client(timeout_s=300) as client:
-        for text in track(asked, f"searches, filter {FILTER_NAMES[filtered]}"):
-            body: dict[str, Any] = {"text": text, "limit": 10} | ({"filter": FILTER} if filtered else {})
-            started = time.perf_counter()
-            reply = client.post("/v1/search", json=body).raise_for_status()
-            took.append((time.perf_counter() - started) * 1000)
-            answer = reply.json()
-            if len(answer["hits"]) != 10:
-                raise RuntimeError(f"{len(answer['hits'])} hits instead of 10")
-            stages.append(answer["stages_ms"])
-            if len(took) == 1 and not filtered and pages > EXACT_LIMIT:
-                sketched_s = wait_for_sketches(client, pages)
-    return Measured(filtered, took[0], sketched_s, took[1:], stages[1:])
+def ask(services: Mapping[int, Server], asked: Sequence[str], *, filtered: bool) -> dict[int, Measured]:
+    """services: by number of pages. Each question goes to one after the other, so that whatever else the machine does
+    falls on all. The first question pays for what is not in memory yet and is kept apart."""
+    sketched_s = dict.fromkeys(services, 0.0)
+    answers: dict[int, list[tuple[float, Mapping[str, float]]]] = {pages: [] for pages in services}
+    with ExitStack() as stack:
+        clients = {pages: stack.enter_context(server.client(timeout_s=300)) for pages, server in services.items()}
+        for pages, client in clients.items():
+            answers[pages].append(answer(client, asked[0], filtered=filtered))
+            if not filtered and pages > EXACT_LIMIT:
+                sketched_s[pages] = wait_for_sketches(client, pages)
+        for text in track(asked[1:], f"searches, filter {FILTER_NAMES[filtered]}"):
+            for pages, client in clients.items():
+                answers[pages].append(answer(client, text, filtered=filtered))
+    measured: dict[int, Measured] = {}
+    for pages, ((first_ms, _), *others) in answers.items():
+        took_ms, stages_ms = zip(*others, strict=True)
+        measured[pages] = Measured(filtered, first_ms, sketched_s[pages], took_ms, stages_ms)
+    return measured
+
+
+def answer(client: httpx2.Client, text: str, *, filtered: bool) -> tuple[float, Mapping[str, float]]:
+    """Milliseconds on the caller's clock, and of each stage as the reply says."""
+    body: dict[str, Any] = {"text": text, "limit": 10} | ({"filter": FILTER} if filtered else {})
+    started = time.perf_counter()
+    reply = client.post("/v1/search", json=body).raise_for_status()
+    took_ms = (time.perf_counter() - started) * 1000
+    found = reply.json()
+    if len(found["hits"]) != 10:
+        raise RuntimeError(f"{len(found['hits'])} hits instead of 10")
+    return took_ms, found["stages_ms"]
 
 
 async def prepare(folder: Path, *, pages: int, tokens: int) -> str:
@@ -187,17 +201,22 @@ def main() -> None:
     stamp = record.stamp(["torch", "numpy", "fastapi", "uvicorn"])
     asked = questions(given.queries + 1)
     rows: list[dict[str, object]] = []
-    for pages in [given.pages, *([LARGE] if given.large else [])]:
-        with TemporaryDirectory() as name:
-            folder = Path(name)
+    with TemporaryDirectory() as name:
+        folders = {pages: Path(name) / str(pages) for pages in (given.pages, *([LARGE] if given.large else []))}
+        encoder = ""
+        for pages, folder in folders.items():
+            folder.mkdir()
             # Nothing here is about power cuts, and waiting for the disk takes longer than all the rest.
             with patch("os.fsync"):
                 encoder = asyncio.run(prepare(folder, pages=pages, tokens=given.tokens))
-            common = {"pages": pages, "tokens_a_page": given.tokens, "encoder": encoder}
-            for filtered in (True, False):
-                # A server of its own for each, so that one filter's searches do not warm the other's.
-                with serving(folder, workers=0) as server:
-                    rows.append({**common, **ask(server, asked, pages=pages, filtered=filtered).row(), **stamp})
+        for filtered in (True, False):
+            # Services of their own for each, so that one filter's searches do not warm the other's.
+            with ExitStack() as stack:
+                services = {pages: stack.enter_context(serving(folder, workers=0)) for pages, folder in folders.items()}
+                for pages, measured in ask(services, asked, filtered=filtered).items():
+                    common = {"pages": pages, "tokens_a_page": given.tokens, "encoder": encoder}
+                    rows.append({**common, **measured.row(), **stamp})
+    rows.sort(key=lambda row: int(str(row["pages"])))
     record.replace_rows(TARGET, rows, key="pages")
     record.show(rows)
 

@@ -6,8 +6,10 @@ of the vectors. Products are of integers of eight bits, which processors multipl
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -67,34 +69,52 @@ def best_products(query_tokens: FloatArray, sketches: Sketches, chosen: NDArray[
     peak = np.maximum(np.abs(query_tokens).max(axis=1, keepdims=True), 1e-9)
     rounded = np.zeros((len(query_tokens), 2 * half), np.int8)
     rounded[:, : query_tokens.shape[1]] = np.rint(query_tokens * (127 / peak))
-    zero = torch.from_numpy(_ZERO * rounded.sum(axis=1, keepdims=True, dtype=np.float32))
-    low, high = (torch.from_numpy(np.ascontiguousarray(part)) for part in (rounded[:, :half], rounded[:, half:]))
     best = np.full((len(query_tokens), len(chosen)), -np.inf)
-    longest = int(np.diff(sketches.offsets)[chosen].max(initial=0))
-    room = np.empty((2, max(BLOCK_ROWS, longest), half), np.uint8)
-    done = 0
-    with _one_thread():
-        for codes, scales, counts in _blocks(sketches, chosen):
-            products = _products(low, high, codes, room[:, : len(codes)]).float().sub_(zero)
-            products *= torch.from_numpy(scales).float()
-            filled = counts > 0
-            if filled.any():
-                starts = (np.cumsum(counts) - counts)[filled]
-                part = best[:, done : done + len(counts)]
-                part[:, filled] = np.maximum.reduceat(products.numpy(), starts, axis=1)
-            done += len(counts)
+    threads = torch.get_num_threads()
+    try:
+        parts = _parts(sketches, chosen, threads)
+        looks = [_pool(threads).submit(_look, rounded, sketches, chosen[part], best[:, part]) for part in parts]
+        for look in looks:
+            look.result()
+    finally:
+        # A thread that begins takes over what was set last, by whatever thread.
+        torch.set_num_threads(threads)
     return (best * (peak / 127)).T
 
 
-@contextmanager
-def _one_thread() -> Generator[None]:
-    """Torch with one thread: with two, its product of integers of eight bits was seen to take ten times as long."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads in each of which torch has one: where it has two, its product of integers of eight bits was seen to take
+    ten times as long."""
+    return ThreadPoolExecutor(threads, "sketches", initializer=torch.set_num_threads, initargs=(1,))
+
+
+def _parts(sketches: Sketches, chosen: NDArray[np.int64], count: int) -> list[slice]:
+    """Neighbouring places of chosen pages with about as many rows each; fewer where there is little to do."""
+    reached = np.cumsum(np.diff(sketches.offsets)[chosen])
+    rows = int(reached[-1]) if len(reached) else 0
+    count = max(1, min(count, rows // BLOCK_ROWS))
+    edges = np.searchsorted(reached, rows * np.arange(1, count) / count, side="right")
+    return [slice(first, end) for first, end in pairwise([0, *edges.tolist(), len(chosen)])]
+
+
+def _look(rounded: NDArray[np.int8], sketches: Sketches, chosen: NDArray[np.int64], best: NDArray[np.float64]) -> None:
+    """Writes the largest products (T, n) to `best`."""
+    half = sketches.codes.shape[1]
+    zero = torch.from_numpy(_ZERO * rounded.sum(axis=1, keepdims=True, dtype=np.float32))
+    low, high = (torch.from_numpy(np.ascontiguousarray(part)) for part in (rounded[:, :half], rounded[:, half:]))
+    longest = int(np.diff(sketches.offsets)[chosen].max(initial=0))
+    room = np.empty((2, max(BLOCK_ROWS, longest), half), np.uint8)
+    done = 0
+    for codes, scales, counts in _blocks(sketches, chosen):
+        products = _products(low, high, codes, room[:, : len(codes)]).float().sub_(zero)
+        products *= torch.from_numpy(scales).float()
+        filled = counts > 0
+        if filled.any():
+            starts = (np.cumsum(counts) - counts)[filled]
+            part = best[:, done : done + len(counts)]
+            part[:, filled] = np.maximum.reduceat(products.numpy(), starts, axis=1)
+        done += len(counts)
 
 
 def _products(low: Tensor, high: Tensor, codes: NDArray[np.uint8], room: NDArray[np.uint8]) -> Tensor:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -27,6 +31,16 @@ def sketched(pages: list[FloatArray]) -> Sketches:
     return Sketches(np.concatenate([codes for codes, _ in made]), np.concatenate([s for _, s in made]), offsets, NAME)
 
 
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def slow_best(query: FloatArray, page: slice, known: Sketches) -> list[float]:
     """Number by number in float64: query numbers as eight bits, page numbers as what their codes stand for."""
     peak = np.abs(query).max(axis=1, keepdims=True).astype(np.float64)
@@ -47,19 +61,19 @@ def test_the_fast_products_are_those_of_a_slow_sum(data: st.DataObject) -> None:
     chosen = np.array(sorted(data.draw(st.sets(st.sampled_from(range(len(counts))), min_size=1))))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(sketches, "BLOCK_ROWS", data.draw(st.sampled_from([1, 8, 1000])))
-        found = best_products(query, known, chosen)
+        with torch_threads(data.draw(st.sampled_from([1, 2, 3]))):
+            found = best_products(query, known, chosen)
     expected = [slow_best(query, slice(known.offsets[page], known.offsets[page + 1]), known) for page in chosen]
     np.testing.assert_allclose(found, expected, atol=2e-3, rtol=1e-3)
 
 
-def test_a_look_leaves_torch_its_threads() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        best_products(unit(1, 16, seed=1), sketched([unit(3, 16, seed=2)]), np.arange(1))
+def test_a_look_leaves_torch_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sketches, "BLOCK_ROWS", 1)
+    with torch_threads(2):
+        best_products(unit(1, 16, seed=1), sketched([unit(3, 16, seed=number) for number in (2, 3)]), np.arange(2))
         assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == 2
 
 
 def test_a_sketch_takes_half_a_byte_a_number_and_stays_near_the_vector() -> None:
