@@ -38,8 +38,7 @@ class AttentionLayer(nn.Module):
         batch, time, width = qkv.shape
         q, k, v = qkv.view(batch, time, 3, self.heads, HEAD_WIDTH).permute(2, 0, 3, 1, 4)
         q, k = F.normalize(q, dim=-1) * SHARPNESS, F.normalize(k, dim=-1)
-        allowed = None if mask is None else mask[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=allowed, scale=1.0)
+        mixed = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=looked_at(mask), scale=1.0)
         return mixed.transpose(1, 2).reshape(batch, time, width // 3)
 
     def in_windows(self, qkv: Tensor, mask: Tensor | None, window: int) -> Tensor:
@@ -50,8 +49,11 @@ class AttentionLayer(nn.Module):
             return windows if whole == time else torch.cat([windows, self.mix(qkv[:, whole:], None)], dim=1)
         short = -time % window
         qkv, mask = F.pad(qkv, (0, 0, 0, short)), F.pad(mask, (0, short))
-        mask = mask.reshape(-1, window)
-        # A window of padding alone looks at all of it: softmax over nothing would be NaN.
-        mask = mask | ~mask.any(1, keepdim=True)
-        mixed = self.mix(qkv.reshape(-1, window, width), mask)
+        mixed = self.mix(qkv.reshape(-1, window, width), mask.reshape(-1, window))
         return mixed.reshape(batch, time + short, width // 3)[:, :time]
+
+
+def looked_at(mask: Tensor | None) -> Tensor | None:
+    """bool [batch, time] -> bool [batch, 1, 1, time]: what each step looks at. A row of padding alone looks at all of
+    it: softmax over nothing is NaN on a GPU, and the gradient takes it to every weight."""
+    return None if mask is None else (mask | ~mask.any(1, keepdim=True))[:, None, None, :]

@@ -1,9 +1,9 @@
-"""Trains all variants of the study beside each other on one device and writes a row for each as it is done.
+"""Trains all variants of the study beside each other and writes a row for each as it is done.
 
     python -m models.training.study SETTINGS --assets FOLDER --real FOLDER --out FOLDER [--seconds S]
 
 Writes hybrid.csv (what each variant learned) and hybrid_cost.csv (what it costs). Rows that are there already are not
-made again, so a call that ran out of its seconds is taken up by the same command.
+made again, so a call that ran out of its seconds is taken up by the same command. Variants are spread over the GPUs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from statistics import median
 
@@ -65,7 +66,9 @@ def study(settings: StudySettings, *, assets: Path, real: Path, out: Path, secon
                if (variant.name, str(seed)) not in learned.done]  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with ProcessPoolExecutor(settings.at_once, mp_context=get_context("spawn")) as processes:
+        context = get_context("spawn")
+        started = context.Value("i", 0)
+        with ProcessPoolExecutor(settings.at_once, context, take_device, (started,)) as processes:
             shares = [
                 processes.submit(compose_share, settings, assets, folder, device, number, settings.at_once)
                 for number in range(settings.at_once)
@@ -98,6 +101,14 @@ def study(settings: StudySettings, *, assets: Path, real: Path, out: Path, secon
                         learned.add({"variant": variant.name, "seed": seed, "claim": variant.claim, **task.result()})
         measure_costs(settings, costs, folder, device)
     print(f"{time.perf_counter() - begun:.0f} s", flush=True)
+
+
+def take_device(started: Synchronized[int]) -> None:
+    """In a new process: its device is the next of those that there are. started: processes so far."""
+    if torch.cuda.is_available():
+        with started.get_lock():
+            torch.cuda.set_device(started.value % torch.cuda.device_count())
+            started.value += 1
 
 
 def expected(took: dict[str, float], variant: Variant) -> float:

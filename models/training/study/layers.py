@@ -12,7 +12,7 @@ from kernels.delta import bidirectional_delta
 from kernels.filter import short_filter
 from models.local.config import WORD_BYTES, NetworkConfig
 from models.local.layers import AttentionLayer, ChunkPool, Router, ScanLayer
-from models.local.layers.attention import HEAD_WIDTH, SHARPNESS
+from models.local.layers.attention import HEAD_WIDTH, SHARPNESS, looked_at
 from models.local.text_tower import TextTower
 
 CERTAIN = 4.0
@@ -42,8 +42,7 @@ class RotaryAttention(AttentionLayer):
         batch, time, width = qkv.shape
         q, k, v = qkv.view(batch, time, 3, self.heads, HEAD_WIDTH).permute(2, 0, 3, 1, 4)
         q, k = turned(F.normalize(q.float(), dim=-1) * SHARPNESS), turned(F.normalize(k.float(), dim=-1))
-        allowed = None if mask is None else mask[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=allowed, scale=1.0)
+        mixed = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, attn_mask=looked_at(mask), scale=1.0)
         return mixed.transpose(1, 2).reshape(batch, time, width // 3)
 
 

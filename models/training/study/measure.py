@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from models.local.config import WORD_BYTES
 from models.local.reading_network import ReadingNetwork
 from models.training.batch import Batch
-from models.training.study.pool import Pool
+from models.training.study.pool import Packed
 from models.training.synthesis import hard_negatives
 
 CODE_SIGNS = 5
@@ -23,12 +23,12 @@ AT_ONCE = 32
 Words = list[list[bytes]]
 
 
-def held_out(pool: Pool) -> tuple[Tensor, Words]:
-    """Pages [n, 1, height, width] and the words of each."""
+def laid_open(packed: Packed, device: torch.device) -> tuple[Tensor, Words]:
+    """Pages [n, 1, height, width] of batches of one size, and the words of each."""
     images: list[Tensor] = []
     words: Words = []
-    for packed in pool.held_out:
-        batch = Batch.unpacked(packed, pool.device)
+    for each in packed:
+        batch = Batch.unpacked(each, device)
         here: Words = [[] for _ in range(len(batch.image))]
         for page, letters in zip(batch.word_page.tolist(), batch.word_bytes.cpu(), strict=True):
             here[page].append(bytes(letters.tolist()))
@@ -42,6 +42,7 @@ def half(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
 
 
+@torch.no_grad()
 def encoded(reader: ReadingNetwork, images: Tensor) -> list[Tensor]:
     """Tokens [chunks, token_dim] of each page, as it is read in use."""
     pages: list[Tensor] = []
@@ -84,21 +85,22 @@ def typed_tokens(reader: ReadingNetwork, letters: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def word_recall(reader: ReadingNetwork, images: Tensor, words: Words) -> dict[str, float]:
-    """Words that stand on one of the held-out pages: share whose page comes first, of plain words and of those with
-    digits. exact: share that their page answers better to than to the same word with an edit or two."""
+def word_recall(reader: ReadingNetwork, pages: Sequence[Tensor], words: Words) -> dict[str, float]:
+    """pages: tokens of each; words: that stand on each. Of words that stand on one of the pages: share whose page comes
+    first, of plain words and of those with digits. exact: share that their page answers better to than to the same
+    word with an edit or two."""
     unique = unique_words(words)
     asked = sorted(unique)[:: max(1, len(unique) // MOST_QUERIES)]
-    right = torch.tensor([unique[word] for word in asked], device=images.device)
-    letters = letters_of(asked, images.device)
+    device = pages[0].device
+    right = torch.tensor([unique[word] for word in asked], device=device)
+    letters = letters_of(asked, device)
     torch.manual_seed(0)
-    pages = encoded(reader, images)
     best = best_of(typed_tokens(reader, letters), pages)
     edited = best_of(typed_tokens(reader, hard_negatives(letters)), pages)
-    row = torch.arange(len(asked), device=images.device)
+    row = torch.arange(len(asked), device=device)
     first = (best.argmax(1) == right).float()
     exact = (best[row, right] > edited[row, right]).float()
-    numbers = torch.tensor([is_number(word) for word in asked], device=images.device)
+    numbers = torch.tensor([is_number(word) for word in asked], device=device)
     return {
         "words": first[~numbers].mean().item(),
         "numbers": first[numbers].mean().item(),
@@ -109,16 +111,18 @@ def word_recall(reader: ReadingNetwork, images: Tensor, words: Words) -> dict[st
 
 @torch.no_grad()
 def needle_recall(
-    reader: ReadingNetwork, images: Tensor, words: Words, *, length: int, candidates: int
+    reader: ReadingNetwork, images: Tensor, pages: Sequence[Tensor], words: Words, *, length: int, candidates: int
 ) -> dict[str, float]:
     """Codes on crowded pages, each `length` held-out pages laid below each other: share found first among
-    `candidates` such pages, by one vector a word; and `pooled`, with the mean of its vectors for the whole page, which
-    is a state of fixed size. The codes are those of the first held-out page of each long one, wherever it lies."""
+    `candidates` such pages, by one vector a word; `apart`, with the same held-out pages read one by one (pages: their
+    tokens); and `pooled`, with the mean of its vectors for the whole page, which is a state of fixed size. The codes
+    are those of the first held-out page of each long one, wherever it lies."""
     device = images.device
     draw = torch.Generator().manual_seed(length)
     count = len(images)
     step_to = count // candidates
-    pages: list[Tensor] = []
+    long: list[Tensor] = []
+    apart: list[Tensor] = []
     held: Words = []
     codes: dict[bytes, int] = {}
     often = Counter(word for page in words[:count] for word in set(page))
@@ -126,7 +130,8 @@ def needle_recall(
         parts = [(number * step_to + step) % count for step in range(length)]
         place = torch.randperm(length, generator=draw).tolist()
         laid = [parts[step] for step in place]
-        pages += encoded(reader, torch.cat([images[part] for part in laid], 1)[None])
+        long += encoded(reader, torch.cat([images[part] for part in laid], 1)[None])
+        apart.append(torch.cat([pages[part] for part in laid]))
         held.append([word for part in laid for word in words[part]])
         for word in words[parts[0]]:
             if is_number(word) and len(word.rstrip(b"\0")) >= CODE_SIGNS and often[word] == 1:
@@ -135,8 +140,7 @@ def needle_recall(
     asked = [word for word in sorted(codes) if owners[word] == 1]
     right = torch.tensor([codes[word] for word in asked], device=device)
     typed = typed_tokens(reader, letters_of(asked, device))
-    found = (best_of(typed, pages).argmax(1) == right).float().mean().item()
     means = torch.stack([F.normalize(page.mean(0), dim=-1) if len(page) else typed.new_zeros(typed.shape[1])
-                         for page in pages])  # fmt: skip
-    pooled = ((typed @ means.T).argmax(1) == right).float().mean().item()
-    return {f"needle_{length}": found, f"pooled_{length}": pooled}
+                         for page in long])  # fmt: skip
+    answers = {"needle": best_of(typed, long), "apart": best_of(typed, apart), "pooled": typed @ means.T}
+    return {f"{kind}_{length}": (best.argmax(1) == right).float().mean().item() for kind, best in answers.items()}

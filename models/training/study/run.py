@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -66,24 +67,28 @@ class Trainer:
 def train_and_measure(
     variant: Variant, seed: int, settings: StudySettings, pool: Pool, validation: Validation, weights: Path
 ) -> Row:
-    """Trains for the steps that all variants have, writes the weights, and returns the row of the table."""
+    """Trains for the steps that all variants have, writes the weights, and returns the row of the table. Raises
+    FloatingPointError where the loss is no number at the end."""
     begun = time.perf_counter()
     trainer = Trainer(variant, settings, pool, seed)
     losses = [trainer.step(number, step) for step, number in enumerate(pool.order(settings.steps, seed))]
     final = torch.stack(losses[-max(1, settings.steps // 10) :]).mean().item()
+    if not math.isfinite(final):
+        raise FloatingPointError(f"the loss is {final}")
     trained = time.perf_counter() - begun
     reader = trainer.reader.eval()
     torch.save({name: tensor.half() for name, tensor in reader.state_dict().items()}, weights)
-    images, words = measure.held_out(pool)
+    images, words = measure.laid_open(pool.held_out, pool.device)
+    pages = measure.encoded(reader, images)
     row: Row = {
         "parameters": sum(p.numel() for name, p in reader.named_parameters() if "topic" not in name),
         "steps": settings.steps,
         "pages": sum(len(pool.training[number][0]) for number in pool.order(settings.steps, seed)),
         "loss": final,
-        **measure.word_recall(reader, images, words),
+        **measure.word_recall(reader, pages, words),
     }
     for length in settings.needle:
-        row |= measure.needle_recall(reader, images, words, length=length, candidates=settings.candidates)
+        row |= measure.needle_recall(reader, images, pages, words, length=length, candidates=settings.candidates)
     real = validation(reader)
     row |= {"real_ndcg5": real.ndcg5, "real_recall1": real.recall1, "real_tokens": real.tokens}
     return {**row, "train_s": trained, "all_s": time.perf_counter() - begun}
@@ -101,7 +106,7 @@ def cost(variant: Variant, settings: StudySettings, pool: Pool, weights: Path) -
     row["train_pages_s"] = len(pool.training[first][0]) / step_s
     reader.load_state_dict({name: tensor.float() for name, tensor in torch.load(weights, weights_only=True).items()})
     reader.eval()
-    images, _ = measure.held_out(pool)
+    images, _ = measure.laid_open(pool.held_out, pool.device)
     tall = images[: len(images) // TALL * TALL]
     tall = tall.view(-1, 1, TALL * tall.shape[2], tall.shape[3])[: measure.AT_ONCE]
     with torch.no_grad():
@@ -147,7 +152,7 @@ def processor_seconds(reader: ReadingNetwork, pages: Tensor) -> float:
 
 def fields(settings: StudySettings) -> Sequence[str]:
     """Columns of a row, in order."""
-    needles = [f"{kind}_{length}" for kind in ("needle", "pooled") for length in settings.needle]
+    needles = [f"{kind}_{length}" for kind in ("needle", "apart", "pooled") for length in settings.needle]
     return ("parameters", "steps", "pages", "loss", "words", "numbers", "exact", "tokens", *needles,
             "real_ndcg5", "real_recall1", "real_tokens", "train_s", "all_s")  # fmt: skip
 

@@ -17,7 +17,7 @@ class StudySettings:
     batches that all variants train on, each in an order that its seed draws. held_out: further batches of the first
     stage, to measure on. needle: lengths of the needle pages, in held-out pages laid below each other; candidates:
     pages among which a needle is looked for. real_pages: how many validate. at_once: variants that train beside
-    each other on one GPU."""
+    each other."""
 
     run: TrainSettings
     steps: int
