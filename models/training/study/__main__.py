@@ -15,14 +15,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
-from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from statistics import median
 
 import torch
 
 from models.training.study.pool import Pool, compose_share
-from models.training.study.run import Row, cost, fields, one, weights_of
+from models.training.study.run import Row, cost, fields, one, take_device, weights_of
 from models.training.study.settings import StudySettings
 from models.training.study.variants import VARIANTS, Variant
 
@@ -101,14 +100,6 @@ def study(settings: StudySettings, *, assets: Path, real: Path, out: Path, secon
                         learned.add({"variant": variant.name, "seed": seed, "claim": variant.claim, **task.result()})
         measure_costs(settings, costs, folder, device)
     print(f"{time.perf_counter() - begun:.0f} s", flush=True)
-
-
-def take_device(started: Synchronized[int]) -> None:
-    """In a new process: its device is the next of those that there are. started: processes so far."""
-    if torch.cuda.is_available():
-        with started.get_lock():
-            torch.cuda.set_device(started.value % torch.cuda.device_count())
-            started.value += 1
 
 
 def expected(took: dict[str, float], variant: Variant) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from statistics import median
 
@@ -160,6 +161,14 @@ def fields(settings: StudySettings) -> Sequence[str]:
 def weights_of(folder: Path, variant: Variant) -> Path:
     """Where the trained weights of a variant wait to be timed."""
     return folder / f"variant-{VARIANTS.index(variant)}.pt"
+
+
+def take_device(started: Synchronized[int]) -> None:
+    """In a new process: its device is the next of those that there are. started: processes so far."""
+    if torch.cuda.is_available():
+        with started.get_lock():
+            torch.cuda.set_device(started.value % torch.cuda.device_count())
+            started.value += 1
 
 
 def one(name: str, seed: int, settings: StudySettings, folder: Path, real: Path, device: str) -> Row:
