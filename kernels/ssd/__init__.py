@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from kernels.dispatch import KernelUnavailable, choose, forced
 from kernels.ssd.causal import entering_term, final_state
 from kernels.ssd.chunked import ssd_chunked
+from kernels.ssd.inference import ssd_inference
 from kernels.ssd.reference import LEAST_LOG_DECAY, ssd_reference
 
 __all__ = ["LEAST_LOG_DECAY", "bidirectional_ssd", "causal_ssd", "ssd_chunked", "ssd_reference"]
@@ -128,7 +129,8 @@ def _in_pytorch(
         dt_backward = dt_backward.masked_fill(~mask[..., None], 0.0)
         gaps = None if gaps is None else gaps.masked_fill(~mask, 0.0)
     if cu_seqlens is None:
-        y = ssd_chunked(x, b, c, dt_forward, dt_backward, a, skip, gaps, gap_rate, block=block)
+        scan = ssd_chunked if torch.is_grad_enabled() else ssd_inference
+        y = scan(x, b, c, dt_forward, dt_backward, a, skip, gaps, gap_rate, block=block)
     else:
         y = _each_document(x, b, c, dt_forward, dt_backward, a, skip, gaps, gap_rate, cu_seqlens, block)
     return y if mask is None else y.masked_fill(~mask[..., None, None], 0.0)

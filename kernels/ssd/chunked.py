@@ -1,4 +1,4 @@
-"""The scan as matrix products over chunks: the CPU path, and the path for every device without Triton.
+"""The scan as matrix products over chunks: the path for every device without Triton where gradients are wanted.
 
 The decays go into the small operands, so x is read once and y written once. With Q tokens a chunk, N states and P
 channels a head, all heads and chunks in one batched product each (Dao and Gu, "Transformers are SSMs", 2024, 6):
@@ -87,14 +87,6 @@ def _inside(scores: Tensor, steps: Tensor, sum_f: Tensor, sum_b: Tensor) -> Tens
     """Weights [batch, heads, count, i, j] of the terms of a chunk, but for the second copy of the own term."""
     step = torch.arange(scores.shape[-1], device=scores.device)
     back = step[:, None] >= step
-    if not torch.is_grad_enabled():
-        # The steps go into the exponent, where a step of 0 writes nothing: exp(-inf). Its gradient would be lost.
-        log_f, log_b = steps.log()
-        written_f, written_b = log_f - sum_f, log_b + sum_b
-        exponent = torch.where(
-            back, sum_f[..., :, None] + written_f[..., None, :], written_b[..., None, :] - sum_b[..., :, None]
-        )
-        return exponent.exp_().mul_(scores)
     gap = torch.where(back, sum_f[..., :, None] - sum_f[..., None, :], sum_b[..., None, :] - sum_b[..., :, None])
     # The exponent is chosen by triangle before exp: the wrong one would overflow, and inf * 0 is NaN going back.
     return torch.exp(gap.clamp(max=0.0)) * torch.where(back, steps[0, ..., None, :], steps[1, ..., None, :]) * scores

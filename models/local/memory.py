@@ -10,7 +10,7 @@ from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of malloc.h
 _LARGEST_MMAP_THRESHOLD = 32 << 20
-_COMPILED = 64
+_COMPILED = 256
 """Compiled products and convolutions that oneDNN keeps; every page has sizes of its own, so 1,024 of them, its own
 number, took 600 MiB after some hundred pages and saved no time."""
 

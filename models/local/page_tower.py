@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from models.local.config import NetworkConfig
 from models.local.ink import ink_of, inked_cells
 from models.local.layers import AttentionLayer, ChunkPool, Chunks, RMSNorm, Router, ScanLayer
+from models.local.layers.quick import ROWS, SIZES
 
 SIGNS = 38
 """Sign classes: blank, 0-9, a-z, any other sign."""
@@ -78,8 +79,12 @@ class Stem(nn.Module):
             (x.shape[0] // steps_down, x.shape[1] // steps_across, 3, 3 * place),
             (steps_down * line, steps_across * place, line, 1),
         )
-        chosen = patches[row - top // down, column - left // across].flatten(1)
-        return F.linear(chosen, self.last.weight.permute(0, 2, 3, 1).flatten(1), self.last.bias)[None]
+        weight = self.last.weight.permute(0, 2, 3, 1).flatten(1)
+        places = F.pad(torch.stack((row - top // down, column - left // across)), (0, -len(row) % SIZES))
+        cells = [
+            F.linear(patches[part[0], part[1]].flatten(1), weight, self.last.bias) for part in places.split(ROWS, dim=1)
+        ]
+        return torch.cat(cells)[None, : len(row)]
 
 
 class PageTower(nn.Module):

@@ -41,6 +41,16 @@ def test_steps_of_zero_write_nothing_where_no_gradient_is_wanted() -> None:
         close("y", door(inputs), truth(inputs), 1e-12)
 
 
+def test_left_out_steps_count_as_much_where_no_gradient_is_wanted() -> None:
+    inputs = make(2, 130)
+    generator = torch.Generator().manual_seed(6)
+    gaps = torch.randint(0, 5, (2, 2, 130), generator=generator).double()
+    rate = -torch.rand(2, 2, generator=generator).double()
+    learnt = door(inputs, gaps=gaps, gap_rate=rate)
+    with torch.no_grad():
+        close("y", door(inputs, gaps=gaps, gap_rate=rate), learnt, 1e-12)
+
+
 def test_gradients_agree_with_the_recurrence() -> None:
     inputs = make(2, 65)
     dy = torch.randn(inputs.x.shape, dtype=torch.float64)

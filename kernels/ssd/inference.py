@@ -1,0 +1,119 @@
+"""The scan as matrix products over chunks where no gradient is wanted: the CPU path of a network at work.
+
+The same products as in `chunked.py`. A processor waits for memory rather than for arithmetic: chunks come before heads,
+so that a run of chunks is one block of memory, what is made for every pair of steps is made in place, and powers are of
+two, which are the quicker.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from kernels.ssd.reference import LEAST_LOG_DECAY
+
+PAIRS = 1 << 18
+"""Pairs of steps weighted at a time: 1 MB in fp32 stays in a core's cache between the passes over it."""
+_LOG2_E = math.log2(math.e)
+
+
+@torch.no_grad()
+def ssd_inference(
+    x: Tensor,
+    b: Tensor,
+    c: Tensor,
+    dt_forward: Tensor,
+    dt_backward: Tensor,
+    a: Tensor,
+    skip: Tensor | None = None,
+    gaps: Tensor | None = None,
+    gap_rate: Tensor | None = None,
+    *,
+    block: int = 64,
+) -> Tensor:
+    """The same function as `ssd_chunked`, not differentiable."""
+    batch, time, heads, width = x.shape
+    if time == 0 or batch == 0:
+        return torch.zeros_like(x)
+    count, kind = -(-time // block), x.dtype
+    # Steps that fill the last chunk up have dt = 0: they neither write nor forget.
+    bs, cs = (_in_chunks(t, count, block) for t in (b, c))
+    steps = _in_chunks(torch.cat((dt_forward, dt_backward)), count, block).transpose(-1, -2)
+    steps = steps.unflatten(0, (2, batch)).contiguous()
+    logs = steps * (a * _LOG2_E)[:, None, None, :, None]
+    if gaps is not None and gap_rate is not None:
+        left_out = _in_chunks(gaps.flatten(0, 1), count, block).view(2, batch, count, 1, block)
+        logs += left_out * (gap_rate * _LOG2_E)[:, None, None, :, None]
+    logs.clamp_(min=LEAST_LOG_DECAY * _LOG2_E)
+    until = logs.cumsum(-1)
+    sum_f, sum_b, whole = until[0], until[1] - logs[1], until[..., -1]
+
+    xs = _in_chunks(x, count, block).transpose(2, 3).contiguous()
+    reads = enters = None
+    if count > 1:
+        reads = _both(cs, torch.exp2(sum_f), torch.exp2((whole[1, ..., None] - sum_b).clamp_(max=0.0)))
+        enters = _entering(xs, bs, steps, sum_f, sum_b, whole)
+    # The token's own term of the mirrored scan, and the skip, lie on the diagonal.
+    own = (cs * bs).sum(-1)[:, :, None] * steps[1]
+    if skip is not None:
+        own += skip[:, None]
+    scores = (cs @ bs.transpose(-1, -2)).to(logs.dtype)[:, :, None]
+    # The steps go into the exponent, where a step of 0 writes nothing: 2 to the power of -inf.
+    written = steps.log2()
+    written_f, written_b = written[0] - sum_f, written[1] + sum_b
+    never = torch.full((block, block), -torch.inf, dtype=logs.dtype, device=x.device)
+    never_ahead, never_behind = never.triu(1), never.tril()
+    each = max(1, PAIRS // (batch * heads * block * block))
+    total = x.new_empty(batch, count, block, heads, width)
+    for k in range(0, count, each):
+        part = slice(k, k + each)
+        weight = (sum_f[:, part, :, :, None] + written_f[:, part, :, None, :]).add_(never_ahead)
+        mirrored = (written_b[:, part, :, None, :] - sum_b[:, part, :, :, None]).add_(never_behind)
+        weight = torch.maximum(weight, mirrored, out=weight).exp2_().mul_(scores[:, part])
+        weight.diagonal(dim1=-2, dim2=-1).add_(own[:, part])
+        y = weight.to(kind) @ xs[:, part]
+        if reads is not None and enters is not None:
+            y += reads[:, part] @ enters[:, part]
+        total[:, part] = y.transpose(2, 3)
+    return total.view(batch, count * block, heads, width)[:, :time]
+
+
+def _in_chunks(t: Tensor, count: int, block: int) -> Tensor:
+    """[batch, time, ...] -> [batch, count, block, ...], the last chunk filled up with zeros."""
+    short = count * block - t.shape[1]
+    if short:
+        t = torch.cat([t, t.new_zeros(t.shape[0], short, *t.shape[2:])], dim=1)
+    return t.unflatten(1, (count, block))
+
+
+def _both(vectors: Tensor, forward: Tensor, backward: Tensor) -> Tensor:
+    """Vectors [batch, count, block, state] times one number a step and head for each direction, [batch, count, heads,
+    block]: [batch, count, heads, block, 2 * state]."""
+    (batch, count, heads, block), state = forward.shape, vectors.shape[-1]
+    both = vectors.new_empty(batch, count, heads, block, 2 * state)
+    for half, weight in zip(both.split(state, dim=-1), (forward, backward), strict=True):
+        torch.mul(vectors[:, :, None], weight[..., None], out=half)
+    return both
+
+
+def _entering(xs: Tensor, b: Tensor, steps: Tensor, sum_f: Tensor, sum_b: Tensor, whole: Tensor) -> Tensor:
+    """Both states that enter each chunk: [batch, count, heads, 2 * state, width]."""
+    (batch, count, heads, _, width), state = xs.shape, b.shape[-1]
+    left = _both(b, torch.exp2((whole[0, ..., None] - sum_f).clamp_(max=0.0)) * steps[0], torch.exp2(sum_b) * steps[1])
+    left = left.transpose(-1, -2) @ xs
+    index = torch.arange(count, device=xs.device)
+    # In fp64: over a long row the sums grow to thousands, and the gap between neighbours is a small difference.
+    whole = whole.transpose(-1, -2).double()
+    end = whole.cumsum(-1)
+    begin = end - whole
+    gaps = torch.stack((begin[0, ..., :, None] - end[0, ..., None, :], begin[1, ..., None, :] - end[1, ..., :, None]))
+    gaps[0].masked_fill_(index[:, None] <= index, -torch.inf)
+    gaps[1].masked_fill_(index[:, None] >= index, -torch.inf)
+    carry = gaps.to(sum_f.dtype).clamp_(max=0.0).exp2_().to(xs.dtype)
+    entered = torch.empty_like(left)
+    for weight, added, out in zip(carry, left.split(state, dim=-2), entered.split(state, dim=-2), strict=True):
+        added = added.transpose(1, 2).reshape(batch, heads, count, state * width)
+        out.copy_((weight @ added).view(batch, heads, count, state, width).transpose(1, 2))
+    return entered

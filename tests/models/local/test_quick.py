@@ -1,0 +1,53 @@
+"""Layers as a processor takes them against the layers they are made of."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.local.layers import AttentionLayer, ScanLayer, quick
+from models.local.layers.quick import ROWS
+from tests.kernels.accuracy import close
+
+DIM, WINDOW = 64, 48
+TIMES = [1, 63, 64, 65, WINDOW * 3, ROWS, ROWS + 1, ROWS + 130]
+HALF = 1e-2
+"""Relative error of what a layer adds: of rounding to bf16 after each product."""
+
+
+def trained(layer: nn.Module) -> nn.Module:
+    """Weights of norms and biases other than those they begin with, which would hide that one was forgotten."""
+    generator = torch.Generator().manual_seed(3)
+    for parameter in layer.parameters():
+        if parameter.dim() == 1:
+            parameter.data.add_(torch.rand(parameter.shape, generator=generator) * 0.5)
+    return layer.eval()
+
+
+def assert_alike(layer: nn.Module, time: int) -> None:
+    u = torch.randn(1, time, DIM, generator=torch.Generator().manual_seed(time)) * 3
+    given = u.clone()
+    with torch.inference_mode():
+        added: list[Tensor] = [one(u, None) - u for one in (quick(layer), layer)]
+    assert torch.equal(u, given)
+    close("added", *added, HALF)
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("state", [16, 32])
+def test_scan(time: int, state: int) -> None:
+    torch.manual_seed(1)
+    assert_alike(trained(ScanLayer(DIM, state=state)), time)
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("window", [None, WINDOW])
+def test_attention(time: int, window: int | None) -> None:
+    torch.manual_seed(2)
+    assert_alike(trained(AttentionLayer(DIM, window=window)), time)
+
+
+def test_a_layer_without_such_a_form_is_refused() -> None:
+    with pytest.raises(TypeError, match="Linear"):
+        quick(nn.Linear(2, 2))
