@@ -10,7 +10,7 @@ from typing import Annotated, cast
 
 import typer
 
-from app import cli_keeping, cli_keys
+from app import cli_keeping, cli_keys, cli_upkeep
 from app.commands.invocation import finish as _finish
 from app.commands.invocation import quiet_settings as _settings
 from app.faults import place_of
@@ -32,10 +32,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-index_app = typer.Typer(help="The vector index of the store.", no_args_is_help=True)
-encoder_app = typer.Typer(help="The encoder, and whose vectors are stored.", no_args_is_help=True)
-app.add_typer(index_app, name="index")
-app.add_typer(encoder_app, name="encoder")
+app.add_typer(cli_upkeep.app)
 app.add_typer(cli_keeping.app)
 app.add_typer(cli_keys.app, name="keys")
 
@@ -53,7 +50,7 @@ def _known_encoder(name: str | None) -> str | None:
     from models import is_encoder_name
 
     if name is not None and not is_encoder_name(name):
-        raise typer.BadParameter("it is local, voyage or onnx:PATH")
+        raise typer.BadParameter("it is local, voyage, voyage+local or onnx:PATH")
     return name
 
 
@@ -208,59 +205,6 @@ def evaluate(
     from app.commands import data
 
     _finish(data.evaluate_set(_settings(), dataset, encoder_name=encoder, report_path=report, as_json=as_json))
-
-
-@index_app.command("ensure")
-def index_ensure(
-    wait_s: Annotated[float, typer.Option("--wait", min=0, help="Seconds to wait until it is ready.")] = 0.0,
-    as_json: AsJson = False,
-) -> None:
-    """Make tables, indexes and the vector index what this version wants. Safe to repeat.
-
-    Example: claimsight index ensure --wait 120
-    """
-    from app.commands import upkeep
-
-    _finish(upkeep.index_ensure(_settings(), wait_s=wait_s, as_json=as_json))
-
-
-@index_app.command("status")
-def index_status(as_json: AsJson = False) -> None:
-    """Say whether the vector index can be searched. Exit 1 when it cannot."""
-    from app.commands import upkeep
-
-    _finish(upkeep.index_status(_settings(), as_json=as_json))
-
-
-@index_app.command("drop")
-def index_drop(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> None:
-    """Drop the vector index. Pages and vectors stay; searches fail until `index ensure` has made it again."""
-    from app.commands import upkeep
-
-    if not yes:
-        typer.confirm("Searches fail until the index is made again. Drop it?", abort=True, err=True)
-    _finish(upkeep.index_drop(_settings()))
-
-
-@encoder_app.command("info")
-def encoder_info(as_json: AsJson = False) -> None:
-    """Say which encoder is configured and which ones made the stored vectors."""
-    from app.commands import upkeep
-
-    _finish(upkeep.encoder_info(_settings(), as_json=as_json))
-
-
-@encoder_app.command("reindex")
-def encoder_reindex(as_json: AsJson = False) -> None:
-    """Give every page vectors of the configured encoder, page by page, while searches go on. May be interrupted.
-
-    Example: CLAIMSIGHT_ENCODER=voyage claimsight encoder reindex
-    """
-    from app.commands import upkeep
-
-    _finish(upkeep.encoder_reindex(_settings(), as_json=as_json))
 
 
 @app.command()

@@ -13,7 +13,7 @@ from retrieval.documents import Lease, NewPage, Page, PageVectors, ScoredPage
 from retrieval.errors import EncoderMismatch, InvalidInput, NotFound, StoreUnavailable
 from retrieval.filters import Filter
 from retrieval.ports import Listing
-from retrieval.stores.codec import VectorBytes, vectors_to_bytes
+from retrieval.stores.codec import vectors_to_bytes
 from retrieval.stores.cursors import make_cursor, read_cursor
 from retrieval.stores.sqlite.assets import find_asset, leased_asset
 from retrieval.stores.sqlite.core import Core
@@ -21,34 +21,12 @@ from retrieval.stores.sqlite.files import Spooled
 from retrieval.stores.sqlite.filter_sql import Sql, json_list, search_sql
 from retrieval.stores.sqlite.leases import touch, write_held
 from retrieval.stores.sqlite.memory import Matrix, Slice
-from retrieval.stores.sqlite.page_texts import pages_holding, write_text
-from retrieval.stores.sqlite.rows import PAGE_SELECT, leave, next_revision, page_of, stamp
+from retrieval.stores.sqlite.page_rows import FIND_PAGE, PageRow, note_move, write_page
+from retrieval.stores.sqlite.page_texts import pages_holding
+from retrieval.stores.sqlite.rows import PAGE_SELECT, next_revision, page_of
 from retrieval.stores.sqlite.vector_rows import VECTORS_SELECT, dims_of, fit_dims, vectors_of, write_vectors
 
-_FIND = f"{PAGE_SELECT} WHERE p.tenant_id = ? AND p.page_id = ?"
 _SOME = "p.tenant_id = ? AND p.page_id IN (SELECT value FROM json_each(?))"
-_COLUMNS = [
-    "tenant_id",
-    "page_id",
-    "claim",
-    "asset",
-    "number",
-    "kind",
-    "width",
-    "height",
-    "encoder",
-    "usage",
-    "picture",
-    "created_at",
-    "revision",
-]
-_CHANGING = [name for name in _COLUMNS if name not in ("tenant_id", "page_id", "created_at")]
-_WRITE = (
-    f"INSERT INTO pages ({', '.join(_COLUMNS)}) VALUES (?{', ?' * (len(_COLUMNS) - 1)}) "
-    f"ON CONFLICT (tenant_id, page_id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _CHANGING)} "
-    "RETURNING id"
-)
-
 
 _StorePages = Callable[[sqlite3.Connection, sqlite3.Row], None]
 
@@ -97,7 +75,7 @@ class SqlitePages:
         return frozenset(row["number"] for row in rows)
 
     async def get(self, tenant: str, page_id: str) -> Page:
-        rows = await self._rows(_FIND, (tenant, page_id))
+        rows = await self._rows(FIND_PAGE, (tenant, page_id))
         if not rows:
             raise NotFound.of("page", page_id)
         return page_of(rows[0])
@@ -130,7 +108,7 @@ class SqlitePages:
 
     async def picture(self, tenant: str, page_id: str) -> bytes:
         def work(connection: sqlite3.Connection) -> bytes | None:
-            row = connection.execute(_FIND, (tenant, page_id)).fetchone()
+            row = connection.execute(FIND_PAGE, (tenant, page_id)).fetchone()
             if row is None:
                 raise NotFound.of("page", page_id)
             try:
@@ -212,11 +190,11 @@ class SqlitePages:
         packed = await self._core.db.on_thread(lambda: vectors_to_bytes(vectors))
 
         def work(connection: sqlite3.Connection) -> None:
-            row = connection.execute(_FIND, (tenant, page_id)).fetchone()
+            row = connection.execute(FIND_PAGE, (tenant, page_id)).fetchone()
             if row is None:
                 raise NotFound.of("page", page_id)
             fit_dims(connection, vectors.encoder, vectors.summary.size)
-            _note_move(connection, row, vectors.encoder)
+            note_move(connection, row, vectors.encoder)
             connection.execute(
                 "UPDATE pages SET encoder = ?, usage = ?, revision = ? WHERE id = ?",
                 (vectors.encoder, json.dumps(dict(usage)), next_revision(connection), row["id"]),
@@ -254,7 +232,8 @@ class SqlitePages:
 
         def store(connection: sqlite3.Connection, asset: sqlite3.Row) -> None:
             for new, stored, picture in zip(pages, packed, spooled, strict=True):
-                self._write(connection, tenant, new, stored, asset=asset, picture=picture.name)
+                row = PageRow(new, asset["claim"], asset["id"], picture.name, self.keeps_text)
+                write_page(connection, tenant, row, stored, now=self._core.clock())
             self._core.files.note_key(connection)
             self._core.files.settle("pictures", spooled)
 
@@ -287,41 +266,6 @@ class SqlitePages:
         )
         return matrix.pages_of_claims(connection, np.fromiter((row[0] for row in found), np.int64))
 
-    def _write(
-        self,
-        connection: sqlite3.Connection,
-        tenant: str,
-        new: NewPage,
-        stored: VectorBytes,
-        *,
-        asset: sqlite3.Row,
-        picture: str,
-    ) -> None:
-        page = new.page
-        fit_dims(connection, new.vectors.encoder, new.vectors.summary.size)
-        old = connection.execute(_FIND, (tenant, page.page_id)).fetchone()
-        if old is not None:
-            _note_move(connection, old, new.vectors.encoder)
-            leave(connection, "pictures", [old["picture"]] if old["picture"] != picture else [])
-        row = (
-            tenant,
-            page.page_id,
-            asset["claim"],
-            asset["id"],
-            page.number,
-            page.kind,
-            page.width,
-            page.height,
-            new.vectors.encoder,
-            json.dumps(dict(page.usage)),
-            picture,
-            stamp(page.created_at or self._core.clock()),
-            next_revision(connection),
-        )
-        key = int(connection.execute(_WRITE, row).fetchone()["id"])
-        write_vectors(connection, key, stored)
-        write_text(connection, tenant, key, new.text if self.keeps_text else "")
-
 
 def _check_page(lease: Lease, new: NewPage) -> None:
     page = new.page
@@ -329,9 +273,3 @@ def _check_page(lease: Lease, new: NewPage) -> None:
         raise InvalidInput("The page is not one of the leased file.", code="bad_page", field="page")
     if page.encoder != new.vectors.encoder:
         raise InvalidInput("The page names another encoder than its vectors.", code="bad_page", field="encoder")
-
-
-def _note_move(connection: sqlite3.Connection, old: sqlite3.Row, encoder: str) -> None:
-    """A page that gets another encoder's vectors is gone for its old one."""
-    if old["encoder"] != encoder:
-        connection.execute("INSERT INTO removals VALUES (?, ?)", (next_revision(connection), old["id"]))
