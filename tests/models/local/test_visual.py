@@ -6,7 +6,7 @@ import pytest
 import torch
 from efficientnet_lite_pytorch import EfficientNet
 
-from models.local.backbone import NETWORKS, Backbone
+from models.local.backbone import NETWORKS, SMALL_MAP, Backbone, Points
 from models.local.config import NetworkConfig
 from models.local.visual_tower import VisualTower, joined
 
@@ -68,6 +68,29 @@ def test_features_are_those_of_the_packages_own_network(pictures: torch.Tensor, 
     width = Backbone.channels // len(NETWORKS)
     found = Backbone(SIDE)(pictures)[:, place * width : (place + 1) * width]
     torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
+
+
+def test_small_maps_in_half_precision_give_nearly_the_same_features() -> None:
+    picture = torch.rand(1, 3, 260, 260, generator=torch.Generator().manual_seed(2))
+    halved = Backbone(260)
+    halved.halve()
+    exact, half = Backbone(260)(picture), halved(picture)
+    assert half.dtype == exact.dtype
+    assert not torch.equal(half, exact)
+    assert torch.nn.functional.cosine_similarity(half.flatten(), exact.flatten(), dim=0) > 0.999
+
+
+def test_large_maps_stay_in_full_precision() -> None:
+    """Where the network sees edges and colours, rounding would cost most and save least."""
+    halved = Backbone(260)
+    halved.halve()
+    sides: list[int] = []
+    for module in halved.modules():
+        if isinstance(module, Points):
+            module.register_forward_pre_hook(lambda _, given: sides.append(given[0].shape[-1]))
+    halved(torch.zeros(1, 3, 260, 260))
+    assert max(sides) == SMALL_MAP
+    assert len(sides) < sum(isinstance(module, torch.nn.Conv2d) for module in Backbone(260).modules()) / 2
 
 
 def test_the_learned_part_has_its_share_of_the_cosine() -> None:
