@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,8 +76,3 @@ def bars(*, quiet: bool = False) -> Generator[Bars]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=False) as progress:
         yield Bars(progress)
-
-
-def without_empty(record: Mapping[str, object]) -> str:
-    """A record on one line, for people."""
-    return ", ".join(f"{name} {value}" for name, value in record.items() if value not in (None, "", [], {}, ()))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from app.schemas.claims import ClaimReply
-from app.schemas.common import Line, RecordId, Reply, Strict, check_text
+from app.schemas.common import RecordId, Reply, Strict, check_text
 from app.schemas.files import PAGE_EXAMPLE, AssetReply, PageReply
 from retrieval.documents import Facet, FactValue, Hit, Losses
 from retrieval.filters import FieldSpec
@@ -302,9 +302,6 @@ class SchemaReply(Reply):
     claim_fields: list[FieldReply]
     search_fields: list[FieldReply]
     combinators: list[str]
-
-
-FacetFields = Annotated[list[Line], Field(max_length=30)]
 
 
 def _rounded(grid: Any) -> list[list[float]]:

@@ -11,8 +11,6 @@ import numpy as np
 
 Figures = dict[str, float]
 
-PAGE_FIGURES = ("ndcg@5", "recall@1", "recall@5", "mrr")
-PHOTO_FIGURES = ("map", "ndcg@10", "p@5")
 MRR_DEPTH = 100
 
 
