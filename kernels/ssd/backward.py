@@ -26,7 +26,7 @@ from kernels.ssd.vectors import (
     shown_rows,
 )
 
-WORK = tl.constexpr(7)
+WORK = tl.constexpr(9)
 """Rows of fp32 [Q] that a chunk and head hand to the last kernel."""
 DIRECT_F, DIRECT_B = tl.constexpr(0), tl.constexpr(1)
 """Gradient of a step as a factor."""
@@ -34,32 +34,21 @@ CHANGE_F, CHANGE_B, ASKED_F, ASKED_B = tl.constexpr(2), tl.constexpr(3), tl.cons
 """Gradient of a sum of log decays, from what reads the token and from what the token reads."""
 OWN = tl.constexpr(6)
 """dy . x, the gradient of the skip."""
-
-
-@triton.jit
-def passed(states, adjoint, offset, SIZE: tl.constexpr):
-    """Product of what enters a chunk and what is asked of what leaves it. Read again here, in few pieces: registers."""
-    PIECE: tl.constexpr = 2048 if SIZE > 2048 else SIZE
-    total = 0.0
-    for low in range(0, SIZE, PIECE):
-        cell = offset + low + tl.arange(0, PIECE)
-        total += tl.sum(tl.load(states + cell).to(tl.float32) * tl.load(adjoint + cell).to(tl.float32), 0)
-    return total
+PASSED_F, PASSED_B = tl.constexpr(7), tl.constexpr(8)
+"""Part of the gradient of the decay over the whole chunk: what a token writes that passes its end, forward, and what it
+reads that passes its beginning, mirrored."""
 
 
 @triton.jit(do_not_specialize=["rows", "chunks", "heads", "time", *STRIDES])
 def columns_kernel(
-    x, b, c, dy, skip, keep, vectors, totals, states, adjoint, chunk_start, chunk_length,
-    dx, db, work, through,
+    x, b, c, dy, skip, keep, vectors, totals, adjoint, chunk_start, chunk_length,
+    dx, db, work,
     rows, chunks, heads, time,
     x_row, x_head, b_row, c_row,
     Q: tl.constexpr, P: tl.constexpr, N: tl.constexpr, UNIT: tl.constexpr, GROUP: tl.constexpr, SKIP: tl.constexpr,
     MASKED: tl.constexpr, PACKED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Half a chunk as the tokens j that are read: dx, its share of dB, and their part of the gradients of the steps.
-
-    through: per chunk and head, gradient of the decay over the whole chunk, from what passes it whole and each half.
-    """
+    """Half a chunk as the tokens j that are read: dx, its share of dB, and their part of the gradients of the steps."""
     H: tl.constexpr = Q // 2
     half = tl.program_id(0) % 2
     chunk = tl.program_id(0) // 2
@@ -98,7 +87,6 @@ def columns_kernel(
             step_f = tl.load(own + STEP_F * Q)
             step_b = tl.load(own + STEP_B * Q)
             total_f = tl.load(totals + head * chunks + chunk)
-            total_b = tl.load(totals + (heads + head) * chunks + chunk)
 
             match = tl.dot(tile_x, tl.trans(own_y), input_precision=PRECISION)  # [j, i]
             gap = tl.where(back, sum_f[None, :] - sum_f[:, None], sum_b[:, None] - sum_b[None, :])
@@ -149,16 +137,10 @@ def columns_kernel(
             db_sum += (decay_b * step_b)[:, None] * seen
             dx_sum += (decay_b * step_b)[:, None] * tl.dot(tile_b, tl.trans(leave_b).to(tile_x.dtype),
                                                            input_precision=PRECISION)  # fmt: skip
-            line = (head * chunks + chunk) * 3
-            if half == 0:
-                kept_f = passed(states, adjoint, spot * (2 * P * N), P * N)
-                kept_b = passed(states, adjoint, spot * (2 * P * N) + P * N, P * N)
-                tl.store(through + line, tl.exp2(total_f) * kept_f)
-                tl.store(through + heads * chunks * 3 + line, tl.exp2(total_b) * kept_b)
-            tl.store(through + line + 1 + half, tl.sum(pull_f * step_f))
             out = work + spot * (WORK * Q) + j
             tl.store(out + DIRECT_F * Q, past + pull_f)
             tl.store(out + DIRECT_B * Q, ahead + pull_b)
+            tl.store(out + PASSED_F * Q, pull_f * step_f)
             tl.store(out + CHANGE_F * Q, -step_f * (past - alone + pull_f))
             tl.store(out + CHANGE_B * Q, step_b * (ahead - alone + pull_b))
             tl.store(dx + (start * heads + head) * P + j[:, None] * (heads * P) + p[None, :],
@@ -170,7 +152,7 @@ def columns_kernel(
 @triton.jit(do_not_specialize=["rows", "chunks", "heads", "time", *STRIDES])
 def rows_kernel(
     x, b, c, dy, keep, vectors, totals, states, chunk_start, chunk_length,
-    dc, work, through,
+    dc, work,
     rows, chunks, heads, time,
     x_row, x_head, b_row, c_row,
     Q: tl.constexpr, P: tl.constexpr, N: tl.constexpr, UNIT: tl.constexpr, GROUP: tl.constexpr, MASKED: tl.constexpr,
@@ -250,20 +232,32 @@ def rows_kernel(
             given *= read_b[:, None]
             dc_sum += given
             from_b = tl.sum(given * wide_c, 1)
-            tl.store(through + heads * chunks * 3 + (head * chunks + chunk) * 3 + 1 + half, tl.sum(from_b))
             out = work + spot * (WORK * Q) + i
+            tl.store(out + PASSED_B * Q, from_b)
             tl.store(out + ASKED_F * Q, past + from_f)
             tl.store(out + ASKED_B * Q, -(ahead + from_b))
         share = dc + (tl.program_id(1).to(tl.int64) * rows + start) * N
         tl.store(share + i[:, None] * N + n[None, :], dc_sum.to(dc.dtype.element_ty), mask=real[:, None])
 
 
+@triton.jit
+def inner_product(states, adjoint, offset, SIZE: tl.constexpr):
+    """Of the state that enters a chunk and of what is asked of the one that leaves it."""
+    PIECE: tl.constexpr = 2048 if SIZE > 2048 else SIZE
+    total = 0.0
+    for low in range(0, SIZE, PIECE):
+        cell = offset + low + tl.arange(0, PIECE)
+        total += tl.sum(tl.load(states + cell).to(tl.float32) * tl.load(adjoint + cell).to(tl.float32), 0)
+    return total
+
+
 @triton.jit(do_not_specialize=["rows", "chunks", "heads", "time"])
 def steps_kernel(
-    a, keep, gaps, gap_rate, vectors, work, through, chunk_start, chunk_length, ddt, da, drate, dskip,
+    a, keep, gaps, gap_rate, vectors, totals, work, states, adjoint, chunk_start, chunk_length,
+    ddt, da, drate, dskip,
     rows, chunks, heads, time,
-    Q: tl.constexpr, SKIP: tl.constexpr, SOFTPLUS: tl.constexpr, MASKED: tl.constexpr, GAPS: tl.constexpr,
-    PACKED: tl.constexpr,
+    Q: tl.constexpr, SIZE: tl.constexpr, SKIP: tl.constexpr, SOFTPLUS: tl.constexpr, MASKED: tl.constexpr,
+    GAPS: tl.constexpr, PACKED: tl.constexpr,
 ):  # fmt: skip
     """Gradients of the sums of log decays to gradients of the steps and, one figure a chunk, of a.
 
@@ -281,13 +275,14 @@ def steps_kernel(
         # Half a chunk past the end was never written.
         way = line // heads
         spread = chunk.to(tl.int64) * heads + line % heads
-        step = tl.load(vectors + spread * (VECTORS * Q) + (STEP_F + way) * Q + i)
+        step = tl.load(vectors + spread * (VECTORS * Q) + (STEP_F - way) * Q + i)
         given = work + spread * (WORK * Q) + way * Q + i
         rate = tl.load(a + line).to(tl.float32)
         moved = tl.load(given + CHANGE_F * Q, mask=real, other=0.0)
         moved += tl.load(given + ASKED_F * Q, mask=real, other=0.0)
-        whole = tl.load(through + spot * 3) + tl.load(through + spot * 3 + 1)
-        whole += tl.load(through + spot * 3 + 2, mask=length > Q // 2, other=0.0)
+        # Gradient of the decay over the whole chunk: of what passes it whole, and of what passes one end of it.
+        whole = tl.exp2(tl.load(totals + spot)) * inner_product(states, adjoint, (spread * 2 + way) * SIZE, SIZE)
+        whole += tl.sum(tl.load(work + spread * (WORK * Q) + (PASSED_F + way) * Q + i, mask=real, other=0.0), 0)
         # A log decay at t moves the forward sums of t and later; the mirrored sums exclude t itself.
         after = tl.sum(moved, 0) - tl.cumsum(moved, 0)
         slope = whole + after + tl.where(line < heads, moved, 0.0)

@@ -13,9 +13,9 @@ class Config(NamedTuple):
     """Sizes for one class of inputs.
 
     chunk: tokens a state. group, backward_group: heads that a program of the output and of the gradients loops over.
-    *_warps: of the kernels in turn. *_stages: tiles of a loop under way at once. output_registers: most a thread of the
-    output may take, None for the compiler's choice. walkers: from so many rows of one length and heads on, the states
-    are made by those who walk them.
+    *_warps: of the kernels in turn. output_stages: tiles of a loop under way at once. output_registers: most a thread
+    of the output may take, None for the compiler's choice. slots, gradient_slots, walk_slots: steps whose tiles are
+    under way at once in the kernels of hopper/, 0 where there are none.
     """
 
     chunk: int
@@ -26,15 +26,20 @@ class Config(NamedTuple):
     backward_warps: int
     output_stages: int = 1
     output_registers: int | None = None
-    walkers: int = 1_000_000_000
-    walkers_stages: int = 2
+    slots: int = 0
+    gradient_slots: int = 0
+    walk_slots: int = 0
 
 
+MULTIPROCESSORS = 132
+"""Of an H100 and an H200."""
+WALKERS = 150
+"""From so many documents times heads on, one program walks a whole document; with fewer, too few would work at once."""
 CONFIGS = {
     # (16-bit inputs, state size up to) -> sizes for an H200.
-    (True, 32): Config(128, 12, 4, 4, 12, 4, output_stages=3),
-    (True, 64): Config(128, 12, 4, 4, 12, 4, output_stages=2, walkers=512, walkers_stages=3),
-    (True, 128): Config(128, 4, 4, 4, 12, 4, output_registers=168, walkers=512, walkers_stages=3),
+    (True, 32): Config(128, 12, 4, 4, 12, 4, output_stages=3, slots=3, gradient_slots=2, walk_slots=4),
+    (True, 64): Config(128, 12, 4, 4, 12, 4, output_stages=2, slots=3, gradient_slots=2, walk_slots=4),
+    (True, 128): Config(128, 4, 4, 4, 12, 4, output_registers=168, slots=2, gradient_slots=2, walk_slots=2),
     (False, 64): Config(64, 2, 4, 4, 2, 4),
     (False, 128): Config(64, 2, 8, 8, 2, 8),
 }
@@ -54,4 +59,13 @@ def config_for(kind: torch.dtype, state: int, device: torch.device) -> Config:
     )
     # Where this goes wrong the process has no device after it, so it cannot be left to `trust`.
     risky = state <= 32 and device.type == "cuda" and not assembler_is_sound()
-    return config._replace(backward_warps=CAREFUL) if risky or (device, kind, state) in careful else config
+    if risky or (device, kind, state) in careful:
+        return config._replace(backward_warps=CAREFUL, slots=0, gradient_slots=0, walk_slots=0)
+    return config
+
+
+def hopper_serves(x: torch.Tensor) -> bool:
+    """Whether the kernels of hopper/ take such an x, [rows, heads, width]: bf16, heads of 64 side by side."""
+    if x.dtype != torch.bfloat16 or x.shape[-1] != 64 or x.stride(1) != 64 or not x.is_cuda:
+        return False
+    return torch.cuda.get_device_capability(x.device)[0] == HOPPER[0]

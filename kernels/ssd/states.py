@@ -5,9 +5,14 @@ The adjoint of a scan is a scan the other way: dy takes the place of x, C that o
 
 from __future__ import annotations
 
+from typing import Any
+
 import triton
 import triton.language as tl
+from torch import Tensor
 
+from kernels.ssd.sizes import WALKERS, Config, hopper_serves
+from kernels.ssd.tables import Layout
 from kernels.ssd.vectors import STEP_F, STRIDES, SUM_F, VECTORS, place, shown_rows
 
 
@@ -20,7 +25,7 @@ def weighed(tile, vectors, total, i, mirrored: tl.constexpr, ADJOINT: tl.constex
         sums = total - sums
     weight = tl.exp2(tl.minimum(sums, 0.0))
     if not ADJOINT:
-        weight *= tl.load(vectors + (STEP_F + mirrored) * Q + i)
+        weight *= tl.load(vectors + (STEP_F - mirrored) * Q + i)
     return (tile.to(tl.float32) * weight[:, None]).to(tile.dtype)
 
 
@@ -59,60 +64,6 @@ def states_kernel(
         tl.store(out + P * N + cell, state_b.to(states.dtype.element_ty))
 
 
-@triton.jit(do_not_specialize=["chunks", "heads", "time", *STRIDES])
-def entering_kernel(
-    x, b, keep, vectors, totals, states,
-    chunks, heads, time,
-    x_row, x_head, b_row,
-    Q: tl.constexpr, P: tl.constexpr, N: tl.constexpr, PART: tl.constexpr, UNIT: tl.constexpr,
-    MASKED: tl.constexpr, ADJOINT: tl.constexpr, PRECISION: tl.constexpr, STAGES: tl.constexpr,
-):  # fmt: skip
-    """states_kernel and walk_kernel in one for many documents of one length. One program a document, head and PART
-    columns of the state walks up the chunks with the state of one direction in registers, and leaves there what each
-    chunk adds to the other; then it walks down over these, which the cache still holds."""
-    line = tl.program_id(0) // (N // PART)
-    head = line % heads
-    document = line // heads
-    each = (time + Q - 1) // Q
-    i = tl.arange(0, Q)
-    p = tl.arange(0, P)
-    n = tl.program_id(0) % (N // PART) * PART + tl.arange(0, PART)
-    cell = p[:, None] * N + n[None, :]
-    hop = heads.to(tl.int64) * (2 * P * N)
-    first = document.to(tl.int64) * each
-    rising = states + (first * heads + head) * (2 * P * N) + ADJOINT * (P * N) + cell
-    falling = states + (first * heads + head) * (2 * P * N) + (1 - ADJOINT) * (P * N) + cell
-    decay_rising = totals + (ADJOINT * heads + head) * chunks + document * each
-    decay_falling = totals + ((1 - ADJOINT) * heads + head) * chunks + document * each
-    running = tl.zeros((P, PART), tl.float32)
-    for k in tl.range(0, each, num_stages=STAGES):
-        start = document.to(tl.int64) * time + k * Q
-        real = i < time - k * Q
-        shown = shown_rows(keep, start, i, real, MASKED and ADJOINT)
-        turned = tl.trans(tl.load(
-            x + start * (x_row * UNIT) + head * (x_head * UNIT) + i[:, None] * (x_row * UNIT) + p[None, :],
-            mask=shown[:, None], other=0.0))  # fmt: skip
-        tile_b = tl.load(b + start * (b_row * UNIT) + i[:, None] * (b_row * UNIT) + n[None, :],
-                         mask=real[:, None], other=0.0)  # fmt: skip
-        own = vectors + ((first + k) * heads + head) * (VECTORS * Q)
-        total_rising = tl.load(decay_rising + k)
-        total_falling = tl.load(decay_falling + k)
-        added = tl.dot(turned, weighed(tile_b, own, total_falling, i, 1 - ADJOINT, ADJOINT, Q),
-                       input_precision=PRECISION)  # fmt: skip
-        tl.store(falling + k * hop, added.to(states.dtype.element_ty))
-        tl.store(rising + k * hop, running.to(states.dtype.element_ty))
-        running = tl.exp2(total_rising) * running
-        running += tl.dot(turned, weighed(tile_b, own, total_rising, i, ADJOINT, ADJOINT, Q), input_precision=PRECISION)
-    tl.debug_barrier()  # threads read what others wrote
-    running = tl.zeros((P, PART), tl.float32)
-    for k in tl.range(0, each, num_stages=STAGES):
-        up = each - 1 - k
-        added = tl.load(falling + up * hop).to(tl.float32)
-        total = tl.load(decay_falling + up)
-        tl.store(falling + up * hop, running.to(states.dtype.element_ty))
-        running = tl.exp2(total) * running + added
-
-
 @triton.jit(do_not_specialize=["chunks", "heads", "documents"])
 def walk_kernel(
     states, totals, first, chunks, heads, documents,
@@ -145,3 +96,31 @@ def walk_kernel(
         total = tl.load(decay + at)
         tl.store(base + at * hop, running.to(states.dtype.element_ty))
         running = tl.exp2(total) * running + added
+
+
+def write_states(
+    x: Tensor, b: Tensor, keep: Tensor | None, layout: Layout, vectors: Tensor, totals: Tensor, states: Tensor,
+    time: int, sizes: dict[str, Any], config: Config, *, adjoint: bool,
+) -> None:  # fmt: skip
+    """The state that enters each chunk, in both directions; of dy and C the one asked of what leaves it."""
+    rows, heads, width = x.shape
+    chunks, state = states.shape[0], b.shape[-1]
+    documents = layout.first.shape[0] - 1 if sizes["PACKED"] else rows // max(time, 1)
+    if config.walk_slots and hopper_serves(x) and heads % 2 == 0 and documents * heads >= WALKERS:
+        from kernels.ssd.hopper import walk_states
+
+        walk_states(x, b, vectors, totals, states, layout.start, layout.length, layout.first, time,
+                    adjoint=adjoint, slots=config.walk_slots)  # fmt: skip
+        return
+    states_kernel[(chunks * heads,)](
+        x, b, keep, layout.start, layout.length, vectors, totals, states, chunks, heads, time,
+        x.stride(0) // sizes["UNIT"], x.stride(1) // sizes["UNIT"], b.stride(0) // sizes["UNIT"],
+        ADJOINT=int(adjoint), num_warps=config.states_warps, **sizes,
+    )  # fmt: skip
+    size = width * state
+    block = min(1024, size)
+    if documents and chunks:
+        walk_kernel[(documents, 2 * heads, size // block)](
+            states, totals, layout.first, chunks, heads, documents,
+            SIZE=size, BLOCK=block, ADJOINT=adjoint, PACKED=sizes["PACKED"], num_warps=4,
+        )  # fmt: skip

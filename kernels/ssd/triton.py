@@ -10,8 +10,8 @@ from torch import Tensor
 from kernels.launch import aligned, flags, operator, precision
 from kernels.ssd.backward import WORK, columns_kernel, rows_kernel, steps_kernel
 from kernels.ssd.output import output_kernel
-from kernels.ssd.sizes import Config, config_for
-from kernels.ssd.states import entering_kernel, states_kernel, walk_kernel
+from kernels.ssd.sizes import MULTIPROCESSORS, config_for, hopper_serves
+from kernels.ssd.states import write_states
 from kernels.ssd.tables import Layout, most_chunks, packed_layout
 from kernels.ssd.vectors import VECTORS, vectors_kernel
 
@@ -89,7 +89,15 @@ def scan_forward(
         rows, chunks, heads, time, *dt_forward.stride(), *dt_backward.stride(),
         Q=chunk, SOFTPLUS=dt_bias is not None, GAPS=gaps is not None, num_warps=1, **flagged,
     )  # fmt: skip
-    _states(x, b, keep, layout, vectors, totals, states, time, tiles | flagged, config, adjoint=False)
+    write_states(x, b, keep, layout, vectors, totals, states, time, tiles | flagged, config, adjoint=False)
+    if config.slots and hopper_serves(x):
+        from kernels.ssd import hopper
+
+        hopper.write_output(
+            x, b, c, skip, keep, vectors, totals, states, layout.start, layout.length, y, time,
+            group=_group(heads, chunks * heads // MULTIPROCESSORS), slots=config.slots, packed=packed,
+        )  # fmt: skip
+        return y, states, vectors, totals, layout.start, layout.length, layout.first
     group = _group(heads, config.group)
     output_kernel[(2 * chunks * heads // group,)](
         x, b, c, skip, keep, vectors, totals, states, layout.start, layout.length, y,
@@ -179,7 +187,7 @@ def scan_backward(
     common = {"Q": chunk, "MASKED": mask is not None, "PACKED": packed}
     sizes = {"P": width, "N": state, "UNIT": unit, "PRECISION": precision(x), **common}
     adjoint = torch.empty_like(states)
-    _states(dy, c, keep, Layout(start, length, first), vectors, totals, adjoint, time, sizes, config, adjoint=True)
+    write_states(dy, c, keep, Layout(start, length, first), vectors, totals, adjoint, time, sizes, config, adjoint=True)
     group = _group(heads, config.backward_group)
     shares = heads // group
     dx = torch.empty((rows, heads, width), dtype=x.dtype, device=x.device)
@@ -188,25 +196,32 @@ def scan_backward(
     dc = torch.empty_like(db)
     work = torch.empty((chunks, heads, WORK.value, chunk), dtype=torch.float32, device=x.device)
     ddt = torch.empty((2, heads, rows), dtype=torch.float32, device=x.device)
-    through = torch.empty((2, heads, chunks, 3), dtype=torch.float32, device=x.device)
     da = torch.empty((2, heads, chunks), dtype=torch.float32, device=x.device)
     drate = torch.empty((2, heads, chunks if gaps is not None else 0), dtype=torch.float32, device=x.device)
     dskip = torch.empty((heads, chunks if skip is not None else 0), dtype=torch.float32, device=x.device)
-    strides = (x.stride(0) // unit, x.stride(1) // unit, b.stride(0) // unit, c.stride(0) // unit)
-    columns_kernel[(2 * chunks, shares)](
-        x, b, c, dy, skip, keep, vectors, totals, states, adjoint, start, length,
-        dx, db, work, through, rows, chunks, heads, time, *strides,
-        GROUP=group, SKIP=skip is not None, num_warps=config.backward_warps, **sizes,
-    )  # fmt: skip
-    rows_kernel[(2 * chunks, shares)](
-        x, b, c, dy, keep, vectors, totals, states, start, length,
-        dc, work, through, rows, chunks, heads, time, *strides,
-        GROUP=group, num_warps=config.backward_warps, **sizes,
-    )  # fmt: skip
+    if config.gradient_slots and hopper_serves(x):
+        from kernels.ssd import hopper
+
+        hopper.write_columns(x, b, c, dy, skip, vectors, totals, adjoint, start, length, dx, db, work, time,
+                             slots=config.gradient_slots, packed=packed)  # fmt: skip
+        hopper.write_rows(x, b, c, dy, vectors, totals, states, start, length, dc, work, time,
+                          slots=config.gradient_slots, packed=packed)  # fmt: skip
+    else:
+        strides = (x.stride(0) // unit, x.stride(1) // unit, b.stride(0) // unit, c.stride(0) // unit)
+        columns_kernel[(2 * chunks, shares)](
+            x, b, c, dy, skip, keep, vectors, totals, adjoint, start, length,
+            dx, db, work, rows, chunks, heads, time, *strides,
+            GROUP=group, SKIP=skip is not None, num_warps=config.backward_warps, **sizes,
+        )  # fmt: skip
+        rows_kernel[(2 * chunks, shares)](
+            x, b, c, dy, keep, vectors, totals, states, start, length,
+            dc, work, rows, chunks, heads, time, *strides,
+            GROUP=group, num_warps=config.backward_warps, **sizes,
+        )  # fmt: skip
     steps_kernel[(chunks, 2 * heads)](
-        a, keep, gaps, gap_rate, vectors, work, through, start, length, ddt, da, drate, dskip,
-        rows, chunks, heads, time, SKIP=skip is not None, SOFTPLUS=softplus, GAPS=gaps is not None, num_warps=4,
-        **common,
+        a, keep, gaps, gap_rate, vectors, totals, work, states, adjoint, start, length, ddt, da, drate, dskip,
+        rows, chunks, heads, time, SIZE=width * state, SKIP=skip is not None, SOFTPLUS=softplus,
+        GAPS=gaps is not None, num_warps=4, **common,
     )  # fmt: skip
     db, dc = (share[0] if shares == 1 else share.sum(0).to(b.dtype) for share in (db, dc))
     return dx, db, dc, ddt, da.sum(-1), dskip.sum(-1), drate.sum(-1)
@@ -271,36 +286,5 @@ def _gradient(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
 torch.library.register_autograd("claimsight::scan_forward", _gradient, setup_context=_keep)
 
 
-def _states(
-    x: Tensor, b: Tensor, keep: Tensor | None, layout: Layout, vectors: Tensor, totals: Tensor, states: Tensor,
-    time: int, sizes: dict[str, Any], config: Config, *, adjoint: bool,
-) -> None:  # fmt: skip
-    """The state that enters each chunk, in both directions; of dy and C the one asked of what leaves it."""
-    rows, heads, width = x.shape
-    chunks, state = states.shape[0], b.shape[-1]
-    documents, packed = rows // max(time, 1), sizes["PACKED"]
-    given = (chunks, heads, time, x.stride(0) // sizes["UNIT"], x.stride(1) // sizes["UNIT"],
-             b.stride(0) // sizes["UNIT"])  # fmt: skip
-    if not packed and documents * heads >= config.walkers:
-        part = min(64, state)
-        own = {name: value for name, value in sizes.items() if name != "PACKED"}
-        entering_kernel[(documents * heads * (state // part),)](
-            x, b, keep, vectors, totals, states, *given,
-            PART=part, ADJOINT=int(adjoint), STAGES=config.walkers_stages, num_warps=4, **own,
-        )  # fmt: skip
-        return
-    states_kernel[(chunks * heads,)](
-        x, b, keep, layout.start, layout.length, vectors, totals, states, *given,
-        ADJOINT=int(adjoint), num_warps=config.states_warps, **sizes,
-    )  # fmt: skip
-    documents, size = layout.first.shape[0] - 1 if packed else documents, width * state
-    block = min(1024, size)
-    if documents and chunks:
-        walk_kernel[(documents, 2 * heads, size // block)](
-            states, totals, layout.first, chunks, heads, documents,
-            SIZE=size, BLOCK=block, ADJOINT=adjoint, PACKED=packed, num_warps=4,
-        )  # fmt: skip
-
-
 def _group(heads: int, wanted: int) -> int:
-    return next(g for g in range(min(wanted, heads), 0, -1) if heads % g == 0)
+    return next(g for g in range(min(max(wanted, 1), heads), 0, -1) if heads % g == 0)

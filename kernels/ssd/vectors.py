@@ -16,14 +16,19 @@ STRIDES = ("x_row", "x_head", "b_row", "c_row", "y_row", "y_head", "dtf_row", "d
 LEAST = tl.constexpr(-20.0)
 TO_TWO = tl.constexpr(1.4426950408889634)
 """log2(e)."""
-VECTORS = tl.constexpr(8)
-"""Rows of fp32 [Q] that a chunk and head keep: aligned and without a mask, where rows of tokens would be neither."""
-STEP_F, STEP_B, SUM_F, SUM_B = tl.constexpr(0), tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)
-"""Steps, and sums of log2 decays: the forward ones hold the token's own, the mirrored ones do not."""
-KEY_F, KEY_B = tl.constexpr(4), tl.constexpr(5)
+VECTORS = tl.constexpr(10)
+"""Rows of fp32 [Q] that a chunk and head keep: aligned and without a mask, where rows of tokens would be neither. Their
+order lets the first seven serve those who read, and the last eight those that are read."""
+KEY_F, KEY_B = tl.constexpr(0), tl.constexpr(1)
 """log2 of a step, less (forward) or plus (mirrored) its sum: with the sum of a later or earlier token the weight."""
-REACH, FROM = tl.constexpr(6), tl.constexpr(7)
-"""Between the halves of a chunk: what a token writes as seen at the middle, and the decay from there to a token."""
+FROM, REACH = tl.constexpr(2), tl.constexpr(3)
+"""Between the halves of a chunk: the decay from the middle to a token, 0 where it shows nothing, and what a token
+writes as seen at the middle."""
+ASK_F, ASK_B = tl.constexpr(4), tl.constexpr(5)
+"""Sums of a token that reads: -inf and inf where its output is 0 or it is past the end: all decays to it are 0."""
+STEP_B, STEP_F = tl.constexpr(6), tl.constexpr(7)
+SUM_F, SUM_B = tl.constexpr(8), tl.constexpr(9)
+"""Steps, and sums of log2 decays: the forward ones hold the token's own, the mirrored ones do not."""
 
 
 @triton.jit
@@ -76,13 +81,14 @@ def decays(
     between = tl.exp2(tl.minimum(tl.where(i < H, middle - sums, sums - middle), 0.0))
     # -inf for a step of 0 and past the end, which then count for nothing.
     of_step = tl.where(step > 0.0, tl.log2(tl.maximum(step, 1e-37)), float("-inf"))
-    tl.store(vectors + (STEP_F + mirrored) * Q, step)
+    tl.store(vectors + (STEP_F - mirrored) * Q, step)
     tl.store(vectors + (SUM_F + mirrored) * Q, sums)
+    tl.store(vectors + (ASK_F + mirrored) * Q, tl.where(shown, sums, float("inf") if mirrored else float("-inf")))
     tl.store(vectors + (KEY_F + mirrored) * Q, of_step + sums if mirrored else of_step - sums)
     # The forward direction writes to the middle from the first half, the mirrored one from the second.
     writes = (i >= H) if mirrored else (i < H)
     tl.store(vectors + REACH * Q, between * step, mask=writes)
-    tl.store(vectors + FROM * Q, between, mask=writes == 0)
+    tl.store(vectors + FROM * Q, tl.where(shown, between, 0.0), mask=writes == 0)
 
 
 @triton.jit(do_not_specialize=["rows", "chunks", "heads", "time", *STRIDES])

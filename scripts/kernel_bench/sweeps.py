@@ -40,17 +40,15 @@ def _scans(felt: dict[tuple[str, str, str], Case]) -> Iterator[Variant]:
     shapes = (("64x1024 12x64 N=64", 64), ("64x1024 12x64 N=128", 128), ("32x2368 8x64 N=16 masked", 32))
     for shape, most in shapes:
         key = (True, most)
-        walkers = {"walkers": 512 if table[key].walkers > 512 else 10**9}
         forward: list[dict[str, Any]] = [
-            walkers, {"group": 4}, {"group": 12}, {"output_stages": 1}, {"output_stages": 2}, {"output_stages": 3},
-            {"output_registers": None}, {"output_registers": 168}, {"walkers_stages": 2}, {"states_warps": 8},
+            {"slots": 0}, {"slots": 2}, {"slots": 3}, {"walk_slots": 0}, {"walk_slots": 2}, {"walk_slots": 3},
+            {"states_warps": 8},
         ]  # fmt: skip
         for change in forward:
             yield Variant(f"scan {shape} fwd {change}", table, key, table[key]._replace(**change),
                           felt[scans.FORWARD, shape, "bf16"])  # fmt: skip
         backward: list[dict[str, Any]] = [
-            {"backward_group": 4}, {"backward_group": 6},
-            {"backward_warps": 12 - table[key].backward_warps}, walkers,
+            {"backward_group": 6}, {"gradient_slots": 0}, {"gradient_slots": 1}, {"gradient_slots": 3},
         ]  # fmt: skip
         for change in backward:
             yield Variant(f"scan {shape} fwd+bwd {change}", table, key, table[key]._replace(**change),
@@ -100,6 +98,13 @@ def _rows(felt: dict[tuple[str, str, str], Case]) -> Iterator[Variant]:
             entry = norm_table.CONFIGS[key]._replace(backward_rows=size, backward_warps=warps, programs=programs)
             yield Variant(f"gated rmsnorm {width} fwd+bwd {size} {warps} {programs}", norm_table.CONFIGS, key, entry,
                           felt["gated rmsnorm fwd+bwd", f"65536x{width}", "bf16"])  # fmt: skip
+    for width, most in ((384, 512), (768, 1024)):
+        for size, warps in ((1, 1), (1, 2), (2, 2), (2, 4), (4, 4), (8, 4), (8, 8)):
+            for thirds in (False, True):
+                key = (most, True)
+                entry = norm_table.CONFIGS[key]._replace(rows=size, warps=warps, thirds=thirds)
+                yield Variant(f"gated rmsnorm {width} fwd {size} {warps} {thirds}", norm_table.CONFIGS, key, entry,
+                              felt["gated rmsnorm fwd", f"65536x{width}", "bf16"])  # fmt: skip
     for change in ({"rows": 16}, {"rows": 64}, {"columns": 128}, {"rows": 8, "columns": 128, "warps": 2}):
         yield Variant(f"short filter fwd {change}", filter_table.CONFIGS, "all",
                       filter_table.CONFIGS["all"]._replace(**change),

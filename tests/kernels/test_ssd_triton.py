@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -10,14 +12,14 @@ from tests.kernels.accuracy import GRADIENT, TOLERANCE, close
 from tests.kernels.ssd_inputs import Inputs, make, truth, truth_gradients
 
 pytest.importorskip("triton")
-from kernels.ssd import sizes, trust
 from kernels.ssd import triton as ssd_triton_module
+from kernels.ssd import trust
 from kernels.ssd.tables import packed_layout
 from kernels.ssd.triton import ssd_triton
 
 GPU_LENGTHS = [1, 7, 63, 64, 65, 500, 1000, 4096, 5632, 16_384]
 GPU_KINDS = [torch.float32, torch.float16, torch.bfloat16]
-GPU_SHAPES = [(12, 64, 64), (12, 64, 128), (8, 64, 16), (12, 64, 32), (3, 32, 16)]
+GPU_SHAPES = [(12, 64, 64), (12, 64, 128), (8, 64, 16), (12, 64, 32), (3, 64, 64), (3, 32, 16)]
 
 
 def run(inputs: Inputs, chunk: int | None = None, edges: torch.Tensor | None = None) -> torch.Tensor:
@@ -50,16 +52,6 @@ def check(inputs: Inputs, chunk: int | None = None, edges: list[int] | None = No
 @pytest.mark.parametrize("time", [1, 33, 70])
 def test_equal_lengths(time: int, device: str) -> None:
     check(make(2, time, device=device).cast(torch.float32), chunk=32)
-
-
-@pytest.mark.usefixtures("poisoned")
-@pytest.mark.parametrize("time", [1, 33, 70])
-def test_states_made_by_those_who_walk_them(time: int, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in ((False, 64), (False, 128)):
-        monkeypatch.setitem(sizes.CONFIGS, key, sizes.CONFIGS[key]._replace(walkers=1))
-    check(make(2, time, device=device).cast(torch.float32), chunk=32)
-    if time == 70:
-        check(make(1, time, heads=1, state=128, device=device).cast(torch.float32), chunk=32)
 
 
 @pytest.mark.usefixtures("poisoned")
@@ -253,6 +245,29 @@ def test_gpu_shapes(shape: tuple[int, int, int], kind: torch.dtype) -> None:
 def test_gpu_many_short_documents(time: int, state: int, kind: torch.dtype) -> None:
     """So many that their states are made by those who walk them."""
     check(make(48, time, heads=12, width=64, state=state, device="cuda").cast(kind))
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("poisoned")
+@pytest.mark.parametrize("state", [16, 64, 128])
+def test_gpu_many_packed_documents(state: int) -> None:
+    lengths = [1, 127, 128, 129, 0, 300, 64, 65, 256, 5, 0, 7, 200, 31, 500, 2, 90]
+    inputs = make(1, sum(lengths), heads=12, width=64, state=state, device="cuda").cast(torch.bfloat16)
+    check(inputs, edges=[0, *itertools.accumulate(lengths)])
+
+
+@pytest.mark.gpu
+def test_gpu_not_even_a_nan_reaches_the_neighbour() -> None:
+    """A page that cannot be computed spoils itself alone; both kernels that make states see such a neighbour."""
+    for copies in (1, 20):
+        inputs = make(1, 90 * copies + 40, heads=12, width=64, state=64, device="cuda").cast(torch.bfloat16)
+        edges = torch.tensor([*range(0, 90 * copies + 1, 90), 90 * copies + 40], dtype=torch.int32, device="cuda")
+        alone = run(inputs, None, edges)
+        for tensor in inputs.tensors()[:3]:
+            tensor[:, -40:] = float("nan")
+        spoiled = run(inputs, None, edges)
+        assert torch.equal(spoiled[:, :-40], alone[:, :-40])
+        assert spoiled[:, -40:].isnan().any()
 
 
 @pytest.mark.gpu
