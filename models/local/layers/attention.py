@@ -55,5 +55,5 @@ class AttentionLayer(nn.Module):
 
 def looked_at(mask: Tensor | None) -> Tensor | None:
     """bool [batch, time] -> bool [batch, 1, 1, time]: what each step looks at. A row of padding alone looks at all of
-    it: softmax over nothing is NaN on a GPU, and the gradient takes it to every weight."""
+    it: softmax over nothing is not a number, and not every device's attention catches that."""
     return None if mask is None else (mask | ~mask.any(1, keepdim=True))[:, None, None, :]

@@ -28,6 +28,8 @@ RATIO_WEIGHT = 0.1
 TALL = 3
 """Held-out pages below each other make the page that is timed."""
 TIMED = 5
+LOOK_EVERY = 50
+"""Steps between two looks at whether the loss is a number; each waits for the device."""
 
 Row = dict[str, float | int | str]
 
@@ -69,13 +71,17 @@ def train_and_measure(
     variant: Variant, seed: int, settings: StudySettings, pool: Pool, validation: Validation, weights: Path
 ) -> Row:
     """Trains for the steps that all variants have, writes the weights, and returns the row of the table. Raises
-    FloatingPointError where the loss is no number at the end."""
+    FloatingPointError where the loss is no number any more."""
     begun = time.perf_counter()
     trainer = Trainer(variant, settings, pool, seed)
-    losses = [trainer.step(number, step) for step, number in enumerate(pool.order(settings.steps, seed))]
+    losses: list[Tensor] = []
+    for step, number in enumerate(pool.order(settings.steps, seed)):
+        losses.append(trainer.step(number, step))
+        if step % LOOK_EVERY == 0 and not losses[-1].isfinite():
+            raise FloatingPointError(f"the loss is no number before step {step}")
     final = torch.stack(losses[-max(1, settings.steps // 10) :]).mean().item()
     if not math.isfinite(final):
-        raise FloatingPointError(f"the loss is {final}")
+        raise FloatingPointError("the loss is no number at the end")
     trained = time.perf_counter() - begun
     reader = trainer.reader.eval()
     torch.save({name: tensor.half() for name, tensor in reader.state_dict().items()}, weights)

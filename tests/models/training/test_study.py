@@ -79,7 +79,7 @@ def test_rotary_attention_sees_distance_and_not_place() -> None:
 
 
 def test_a_row_of_padding_alone_looks_at_all_of_it() -> None:
-    """Attention over nothing is NaN on a GPU; a page on which the router finds no word would end the training."""
+    """As on a page on which the router finds no word; softmax over nothing is not a number."""
     torch.manual_seed(5)
     steps = torch.randn(1, 6, 64)
     for layer in (AttentionLayer(64), RotaryAttention(64), AttentionLayer(64, window=4)):
