@@ -31,7 +31,7 @@ from models import Encoder
 from models.local.backbone import Backbone
 from models.local.config import NetworkConfig
 from models.local.pictures import log_aspect, thumbnail
-from models.local.scenes import is_scene
+from models.local.scenes import first_glance
 from models.local.visual_tower import VisualHead, joined
 from models.training.photos.data import HELD_OUT, SEVERITY_ONLY, Entry, photo_entries
 from models.training.photos.scores import ranking
@@ -127,11 +127,15 @@ async def cost_rows(encoder: Encoder, seen: photos.Gallery, folder: Path) -> lis
         f"photo, {LARGE_SIDE} px": (large, of_large),
         "page": (some, of_pages),
     }
-    typical = pages.spread(of_pages, digits=4)["median"]
+    of_a_page = pages.spread(of_pages, digits=4)
     rows: list[dict[str, object]] = []
     for name, (pictures, spent) in found.items():
         spread = pages.spread(spent, digits=4)
-        told = {"of_a_page": f"{spread['median'] / typical:.2f}", "scenes": f"{scenes(pictures):.3f}"}
+        told = {
+            "of_a_page": f"{spread['median'] / of_a_page['median']:.2f}",
+            "mean_of_a_page": f"{spread['mean'] / of_a_page['mean']:.2f}",
+            "scenes": f"{scenes(pictures):.3f}",
+        }
         rows.append({"picture": name, "count": len(spent), **spread, **told})
     return rows
 
@@ -141,7 +145,8 @@ def scenes(pictures: Sequence[Image.Image]) -> float:
     """The share that is taken for a scene."""
     side = NetworkConfig().thumbnail
     backbone = Backbone(side)
-    return mean(is_scene(backbone(torch.from_numpy(thumbnail(one, side=side))[None])) for one in pictures)
+    looks = (torch.from_numpy(thumbnail(one, side=side))[None] for one in pictures)
+    return mean(first_glance(backbone(look)) is not None for look in looks)
 
 
 def enlarged(picture: Image.Image) -> Image.Image:

@@ -121,7 +121,8 @@ _FAILURES = {"place": "", "kind": "kind", "query": "query", "expected": "should 
 _HELD_OUT = {"system": "system", "queries_of": "queries", "queries": "count", "map": "mAP", "ndcg10": "nDCG@10",
              "p5": "P@5"}  # fmt: skip
 _PHOTO_COST = {"picture": "picture", "count": "count", "mean": "CPU s, mean", "median": "median", "p90": "90 %",
-               "most": "most", "of_a_page": "median, of a page's", "scenes": "taken for a scene"}  # fmt: skip
+               "most": "most", "of_a_page": "median, of a page's",
+               "mean_of_a_page": "mean, of a page's", "scenes": "taken for a scene"}  # fmt: skip
 _WORDS = {"label": "label", "queries": "wordings", "map": "mAP", "chance": "chance", "times_chance": "times chance",
           "first_page": "right among the first 10", "worst_map": "mAP of the worst wording"}  # fmt: skip
 _CHANGES = {"change": "change", "strength": "strength", "queries": "photos", "found": "original comes first",

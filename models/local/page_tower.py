@@ -190,8 +190,13 @@ class PageTower(nn.Module):
         and chunks as the fullest page has.
         """
         cells = self.cells(page, limit=cell_limit)
-        logits = self.router(cells.hidden)
+        tokens, chunks = self.words(cells, self.router(cells.hidden), limit=chunk_limit)
+        return tokens, chunks, cells
+
+    def words(self, cells: Cells, logits: Tensor, *, limit: int | None = None) -> tuple[Tensor, Chunks]:
+        """Tokens and chunks of cells. logits: of the router, [batch, kept]. limit: chunks a page, None = as many as the
+        fullest page has."""
         boundary = (logits > 0) & cells.mask
-        limit = max(1, int(boundary.sum(1).max())) if chunk_limit is None else chunk_limit
+        limit = max(1, int(boundary.sum(1).max())) if limit is None else limit
         chunks = self.pool(cells.hidden, cells.mask, boundary, torch.sigmoid(logits), limit)
-        return self.tokens(chunks), chunks, cells
+        return self.tokens(chunks), chunks

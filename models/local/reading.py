@@ -22,7 +22,7 @@ from models.local.page_tower import Cells
 from models.local.pictures import brightness, log_aspect, padded, reading_copy, thumbnail
 from models.local.probability import cosine_for
 from models.local.regions import regions_of
-from models.local.scenes import SCENE_PIXELS, is_scene, mean_features
+from models.local.scenes import AROUND, GLANCES, SCENE_PIXELS, SMALL_PART, first_glance, mean_features
 from models.local.sideways import find_sideways
 from models.local.words import LOOK, as_bytes, plan_query, typed_words
 
@@ -79,8 +79,11 @@ class Reader:
         # Not under autocast: all in bf16, the features would leave those of fp32 by more than 0.001 of the cosine.
         features = self._network.visual.backbone(look)
         summary = self._network.visual.summaries(features, aspect)[0]
-        if is_scene(features) and not self._glance(picture):
-            return Embedding(summary=summary.cpu().numpy(), encoder=self._encoder)
+        first = first_glance(features)
+        glanced = self._glances(picture, first) if first is not None else None
+        if glanced is not None:
+            keep = distinct(glanced, read, most=read.tokens)
+            return self._embedding(summary, glanced.tokens[keep], glanced.boxes[keep])
         found, cells, ink, inked = self._study(picture)
         facts = measured(look[0].cpu().numpy(), ink, inked, aspect=picture.width / picture.height)
         seen = self._looks.seen(sight_of(features[0], cells, facts)) if self._looks else []
@@ -90,6 +93,9 @@ class Reader:
             whole = np.array(picture.size * 2, np.float32)
             tokens = np.concatenate([tokens, self._look_tokens(self._looks, seen, beside=len(keep))])
             boxes = np.concatenate([boxes, np.array([word.box for word in seen], np.float32) * whole])
+        return self._embedding(summary, tokens, boxes)
+
+    def _embedding(self, summary: torch.Tensor, tokens: FloatArray, boxes: FloatArray) -> Embedding:
         return Embedding(
             summary=summary.cpu().numpy(),
             encoder=self._encoder,
@@ -97,10 +103,40 @@ class Reader:
             cells=boxes if len(tokens) else None,
         )
 
-    def _glance(self, picture: Image.Image) -> bool:
-        """Whether a small copy shows a word: then there may be more that is smaller."""
-        found, _ = self._read(brightness(reading_copy(picture, pixels=SCENE_PIXELS)))
-        return bool((found.confidence >= self._config.read.confidence).any())
+    def _glances(self, picture: Image.Image, first: int) -> Found | None:
+        """Copies of a scene, each of twice the pixels, until one shows no more words than the one before; then what is
+        around those that it shows. None where the picture is worth reading in full: each copy showed more, or none is
+        left that is smaller than the picture, or words are all over it."""
+        words = 0
+        for step in range(first, GLANCES):
+            pixels = SCENE_PIXELS << step
+            if step and pixels >= picture.width * picture.height:
+                return None
+            copy = reading_copy(picture, pixels=pixels)
+            found, _ = self._read(brightness(copy))
+            sure = found.confidence >= self._config.read.confidence
+            if not sure.any():
+                return found
+            if sure.sum() <= words:
+                return self._around(enlarged(found, copy, picture).boxes[sure], picture)
+            words = int(sure.sum())
+        return None
+
+    def _around(self, boxes: FloatArray, picture: Image.Image) -> Found | None:
+        """The part of a picture around some boxes, read as large as it would be read with the whole; None where it is
+        no small part."""
+        network, read = self._config.network, self._config.read
+        room = np.array(picture.size, np.float32) * AROUND
+        left, top = np.maximum(boxes[:, :2].min(0) - room, 0).astype(int).tolist()
+        right, bottom = np.minimum(np.ceil(boxes[:, 2:].max(0) + room), picture.size).astype(int).tolist()
+        area, whole = (right - left) * (bottom - top), picture.width * picture.height
+        if area > SMALL_PART * whole:
+            return None
+        part = picture.crop((left, top, right, bottom))
+        scale = min(1.0, read.cells * network.cell_height * network.cell_width / whole)
+        copy = reading_copy(part, pixels=max(1, int(area * scale)))
+        found = enlarged(self._read(brightness(copy))[0], copy, part)
+        return Found(found.tokens, found.boxes + np.array([left, top] * 2, np.float32), found.confidence)
 
     def _study(self, picture: Image.Image) -> tuple[Found, Cells, torch.Tensor, NDArray[np.bool_]]:
         """Read as large as it is, smaller where more holds ink than print does. Boxes in pixels of the picture; the
@@ -114,8 +150,7 @@ class Reader:
         grey = brightness(copy)
         page, cells = self._read(grey)
         found = joined([page, *(() if crowded > 1.0 else self._read_margins(grey))])
-        scale = np.array([picture.width / copy.width, picture.height / copy.height] * 2, np.float32)
-        return Found(found.tokens, found.boxes * scale, found.confidence), cells, ink, inked
+        return enlarged(found, copy, picture), cells, ink, inked
 
     @torch.inference_mode()
     def regions(self, picture: Image.Image) -> Regions:
@@ -177,18 +212,30 @@ class Reader:
         page = torch.from_numpy(padded(grey)).to(self.device)[None, None]
         tower = self._network.page
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            tokens, chunks, cells = tower.read(page)
-            start = chunks.start[0][chunks.mask[0]]
-            blank = tower.sign_logits(cells.hidden[:, start])[0].float().softmax(-1)[..., 0]
+            cells = tower.cells(page)
+            logits = tower.router(cells.hidden)
+            begins = ((logits > 0) & cells.mask)[0]
+            blank = tower.sign_logits(cells.hidden[:, begins])[0].float().softmax(-1)[..., 0]
+            confidence = (1.0 - blank.amin(-1)).cpu().numpy()
+            if not (confidence >= self._config.read.confidence).any():
+                # None of them would be kept, so the layers that make words of them are spared.
+                return nothing(self._config.network.token_dim), cells
+            tokens, chunks = tower.words(cells, logits)
         boxes = word_boxes(
             cells, chunks, height=self._config.network.cell_height, width=self._config.network.cell_width
         )
-        found = Found(
-            tokens[0][chunks.mask[0]].cpu().numpy(),
-            clipped(boxes, width=grey.shape[1], height=grey.shape[0]),
-            (1.0 - blank.amin(-1)).cpu().numpy(),
-        )
-        return found, cells
+        boxes = clipped(boxes, width=grey.shape[1], height=grey.shape[0])
+        return Found(tokens[0][chunks.mask[0]].cpu().numpy(), boxes, confidence), cells
+
+
+def enlarged(found: Found, copy: Image.Image, picture: Image.Image) -> Found:
+    """What was found on a copy, with boxes in pixels of the picture."""
+    scale = np.array([picture.width / copy.width, picture.height / copy.height] * 2, np.float32)
+    return Found(found.tokens, found.boxes * scale, found.confidence)
+
+
+def nothing(dims: int) -> Found:
+    return Found(np.zeros((0, dims), np.float32), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
 def sight_of(features: torch.Tensor, cells: Cells, facts: Facts) -> Sight:

@@ -1,8 +1,8 @@
 """Pictures that show a scene and hold no print worth a full reading, told from the features of the look at them.
 
 A linear probe on the mean of the frozen features (models.training.photos.scenes makes it). In doubt a picture is read
-in full: only where the probe is sure is a small copy looked at first, and where that shows a word the picture is read
-after all.
+in full: only where the probe is sure are small copies looked at first, and where those show words, what is around them
+is read, or the whole picture when larger copies show more and more.
 """
 
 from __future__ import annotations
@@ -17,17 +17,28 @@ from torch.nn import functional as F
 
 PROBE = Path(__file__).parent / "weights" / "scenes.npz"
 SCENE_PIXELS = 192 * 192
-"""Of the copy of a scene that is read. Letters lower than a twentieth of the photo are no longer legible on it."""
+"""Of the first copy of a scene that is read. Letters lower than a twentieth of the photo are illegible on it."""
+GLANCES = 4
+"""Copies of a scene, each of twice the pixels; a fifth would be as large as the copy that is read in full."""
 DOUBT = 0.1
 """Probability of print up to which a picture is taken for a scene. On training pages laid into photos that the probe
 had not seen, none that covers a quarter of the picture stays below twice that."""
+HALF_SURE = 0.2
+"""Up to it a picture is taken for a scene too, but looked at no smaller than the third copy: of the plates laid into
+photos that lie between, the first copy shows three in five, the third all that reading in full shows."""
+LATER = 2
+AROUND, SMALL_PART = 0.06, 0.5
+"""Of the sides of a scene, what is read around words seen on a copy, where they may begin and end a little beyond what
+was seen; and of its area, the part up to which not all is read."""
 
 
 @torch.inference_mode()
-def is_scene(features: Tensor) -> bool:
-    """features: [1, channels, rows, columns], of the backbone."""
+def first_glance(features: Tensor) -> int | None:
+    """The copy to begin with, from 0; None: no scene for sure, to be read in full. features: [1, channels, rows,
+    columns], of the backbone."""
     weight, bias = _probe(features.device)
-    return float(torch.sigmoid(mean_features(features)[0] @ weight + bias)) <= DOUBT
+    chance = float(torch.sigmoid(mean_features(features)[0] @ weight + bias))
+    return 0 if chance <= DOUBT else LATER if chance <= HALF_SURE else None
 
 
 def mean_features(features: Tensor) -> Tensor:

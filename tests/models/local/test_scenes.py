@@ -60,14 +60,41 @@ async def test_papers_are_read_in_full_also_in_a_photo(shipped: LocalEncoder, st
     assert len(studied) == 2
 
 
-async def test_a_word_seen_on_a_scene_makes_it_read_in_full(
-    shipped: LocalEncoder, studied: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "is_scene", lambda _: True)
+@pytest.fixture
+def all_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "first_glance", lambda _: 0)
+
+
+@pytest.mark.usefixtures("all_scenes")
+async def test_a_scene_without_a_word_is_not_read(shipped: LocalEncoder, studied: list[tuple[int, int]]) -> None:
     assert (await embedded(shipped, Image.linear_gradient("L").convert("RGB"))).tokens is None
     assert studied == []
-    assert (await embedded(shipped, page((20, 80, "windscreen"), size=(320, 240), height=40))).tokens is not None
-    assert studied == [(320, 240)]
+
+
+@pytest.mark.usefixtures("all_scenes")
+async def test_print_all_over_a_scene_makes_it_read_in_full(
+    shipped: LocalEncoder, studied: list[tuple[int, int]]
+) -> None:
+    lines = [(20, 20 + 60 * row, "windscreen deductible") for row in range(8)]
+    assert (await embedded(shipped, page(*lines, size=(480, 500), height=40))).tokens is not None
+    assert studied == [(480, 500)]
+
+
+@pytest.mark.usefixtures("all_scenes")
+async def test_one_word_on_a_large_scene_is_read_with_what_is_around_it(
+    shipped: LocalEncoder, studied: list[tuple[int, int]]
+) -> None:
+    found = await embedded(shipped, page((900, 700, "windscreen"), size=(1600, 1200), height=60))
+    assert found.cells is not None
+    assert studied == []
+    left, top, right, bottom = found.cells.mean(0)
+    assert 850 < left < right < 1600
+    assert 600 < top < bottom < 900
+    query, off = await shipped.encode_queries(["windscreen", "deductible"])
+    assert found.tokens is not None
+    assert query.tokens is not None
+    assert off.tokens is not None
+    assert (found.tokens @ query.tokens.T).max() > (found.tokens @ off.tokens.T).max() + 0.2
 
 
 async def test_like_parts_of_two_pictures_are_told(shipped: LocalEncoder) -> None:
