@@ -26,11 +26,11 @@ def _normal(*shape: int, kind: torch.dtype = torch.bfloat16) -> torch.Tensor:
 
 
 def _ssd() -> None:
-    for state, edges in ((16, None), (64, [0, 0, 130, 131, 300])):
-        x, b, c = _normal(1, 300, 4, 64), _normal(1, 300, state), _normal(1, 300, state)
-        dt, a = _normal(2, 1, 300, 4), -torch.rand(2, 4, device="cuda") - 0.1
+    for batch, time, state, edges in ((1, 300, 16, None), (1, 300, 64, [0, 0, 130, 131, 300]), (40, 130, 32, None)):
+        x, b, c = _normal(batch, time, 4, 64), _normal(batch, time, state), _normal(batch, time, state)
+        dt, a = _normal(2, batch, time, 4), -torch.rand(2, 4, device="cuda") - 0.1
         cu = None if edges is None else torch.tensor(edges, dtype=torch.int32, device="cuda")
-        mask = torch.rand(1, 300, device="cuda") > 0.2
+        mask = torch.rand(batch, time, device="cuda") > 0.2
         y = ssd_triton(x, b, c, dt[0], dt[1], a, skip=torch.ones(4, device="cuda"),
                        dt_bias=torch.zeros(2, 4, device="cuda"), mask=mask, cu_seqlens=cu)  # fmt: skip
         y.sum().backward()
