@@ -8,6 +8,7 @@ two, which are the quicker.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -65,10 +66,8 @@ def ssd_inference(
     written_f, written_b = written[0] - sum_f, written[1] + sum_b
     never = torch.full((block, block), -torch.inf, dtype=logs.dtype, device=x.device)
     never_ahead, never_behind = never.triu(1), never.tril()
-    each = max(1, PAIRS // (batch * heads * block * block))
     total = x.new_empty(batch, count, block, heads, width)
-    for k in range(0, count, each):
-        part = slice(k, k + each)
+    for part in _parts(count, batch * heads * block * block):
         weight = (sum_f[:, part, :, :, None] + written_f[:, part, :, None, :]).add_(never_ahead)
         mirrored = (written_b[:, part, :, None, :] - sum_b[:, part, :, :, None]).add_(never_behind)
         weight = torch.maximum(weight, mirrored, out=weight).exp2_().mul_(scores[:, part])
@@ -78,6 +77,17 @@ def ssd_inference(
             y += reads[:, part] @ enters[:, part]
         total[:, part] = y.transpose(2, 3)
     return total.view(batch, count * block, heads, width)[:, :time]
+
+
+def _parts(count: int, pairs: int) -> Iterator[slice]:
+    """All of `count` chunks in runs of a power of two, so that their products have few sizes: a processor's library may
+    compile code for each. pairs: of steps in one chunk."""
+    start, length = 0, 1 << max(0, (PAIRS // pairs).bit_length() - 1)
+    while start < count:
+        while length > count - start:
+            length //= 2
+        yield slice(start, start + length)
+        start += length
 
 
 def _in_chunks(t: Tensor, count: int, block: int) -> Tensor:
@@ -100,9 +110,10 @@ def _both(vectors: Tensor, forward: Tensor, backward: Tensor) -> Tensor:
 
 def _entering(xs: Tensor, b: Tensor, steps: Tensor, sum_f: Tensor, sum_b: Tensor, whole: Tensor) -> Tensor:
     """Both states that enter each chunk: [batch, count, heads, 2 * state, width]."""
-    (batch, count, heads, _, width), state = xs.shape, b.shape[-1]
+    (batch, count, heads, block, width), state = xs.shape, b.shape[-1]
     left = _both(b, torch.exp2((whole[0, ..., None] - sum_f).clamp_(max=0.0)) * steps[0], torch.exp2(sum_b) * steps[1])
-    left = left.transpose(-1, -2) @ xs
+    parts = _parts(count, batch * heads * block * block)
+    left = torch.cat([left[:, part].transpose(-1, -2) @ xs[:, part] for part in parts], dim=1)
     index = torch.arange(count, device=xs.device)
     # In fp64: over a long row the sums grow to thousands, and the gap between neighbours is a small difference.
     whole = whole.transpose(-1, -2).double()

@@ -59,7 +59,7 @@ class Facts:
 def measured(thumbnail: FloatArray, ink: Tensor, inked: Bools, *, aspect: float) -> Facts:
     """thumbnail: (3, side, side), RGB 0..1. ink: [height, width] of the half copy, as `ink_of` gives it. inked: (rows,
     columns), cells that hold ink. aspect: width / height of the picture."""
-    light = thumbnail.mean(0)
+    light = (thumbnail[0] + thumbnail[1] + thumbnail[2]) / np.float32(3)
     bright = light >= np.percentile(light, 60)
     paper = np.median(thumbnail[:, bright], axis=1)
     amount, share = coloured(thumbnail, paper)

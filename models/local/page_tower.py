@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from models.local.config import NetworkConfig
 from models.local.ink import ink_of, inked_cells
 from models.local.layers import AttentionLayer, ChunkPool, Chunks, RMSNorm, Router, ScanLayer
-from models.local.layers.quick import ROWS, SIZES
+from models.local.layers.quick import SIZES, parts
 
 SIGNS = 38
 """Sign classes: blank, 0-9, a-z, any other sign."""
@@ -82,7 +82,8 @@ class Stem(nn.Module):
         weight = self.last.weight.permute(0, 2, 3, 1).flatten(1)
         places = F.pad(torch.stack((row - top // down, column - left // across)), (0, -len(row) % SIZES))
         cells = [
-            F.linear(patches[part[0], part[1]].flatten(1), weight, self.last.bias) for part in places.split(ROWS, dim=1)
+            F.linear(patches[part[0], part[1]].flatten(1), weight, self.last.bias)
+            for part in places.split(parts(len(row)), dim=1)
         ]
         return torch.cat(cells)[None, : len(row)]
 

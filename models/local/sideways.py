@@ -43,7 +43,8 @@ def find_sideways(strip: FloatArray) -> Sideways | None:
     height, width = strip.shape
     if width < COLUMN or height < LENGTH:
         return None
-    ink = F.avg_pool2d(ink_of(torch.from_numpy(padded(strip))[None, None])[..., :height, :width], 2)
+    ink = ink_of(torch.from_numpy(padded(strip))[None, None])[..., : height // 2 * 2, : width // 2 * 2]
+    ink = (ink[..., ::2, ::2] + ink[..., 1::2, ::2] + ink[..., ::2, 1::2] + ink[..., 1::2, 1::2]) / 4
     inked = (ink > 0.3).float()
     inked = inked * (1.0 - _rules(inked))
     lines = (F.avg_pool2d(inked, (LINE // 2, COLUMN // 2), (1, STEP_X // 2)) > LEAST_INK).float()
@@ -59,6 +60,7 @@ def find_sideways(strip: FloatArray) -> Sideways | None:
 def _rules(inked: torch.Tensor) -> torch.Tensor:
     """1 where a column of pixels is inked over the whole length around it."""
     length, step = LENGTH // 2, STEP_Y // 2
-    ruled = (F.avg_pool2d(inked, (length, 1), (step, 1)) > RULE).float()
+    steps = inked[..., : inked.shape[-2] // step * step, :].unflatten(-2, (-1, step)).sum(-2)
+    ruled = (steps.unfold(-2, length // step, 1).sum(-1) / length > RULE).float()
     spread = F.max_pool2d(ruled, (2 * (length // step) + 1, 1), 1, (length // step, 0))
     return F.interpolate(spread, size=inked.shape[-2:], mode="nearest")

@@ -20,7 +20,7 @@ from models.local.layers.scan import ScanLayer
 
 ROWS = 512
 SIZES = 64
-"""Steps are filled up with zeros to a multiple of it before they are multiplied."""
+"""Steps are filled up to a multiple of it before they are multiplied."""
 EPS, SHORTEST = 1e-5, 1e-12
 
 
@@ -116,9 +116,23 @@ def quick(layer: nn.Module) -> nn.Module:
     raise TypeError(f"{type(layer).__name__} has no form for a processor")
 
 
+def parts(time: int) -> list[int]:
+    """How many steps are multiplied at a time: ROWS, then halves of it down to SIZES. Together `time` or, filled up, a
+    little more."""
+    size, left, counts = ROWS, time, list[int]()
+    while left > 0:
+        while size > SIZES and left <= size - SIZES:
+            size //= 2
+        counts.append(size)
+        left -= size
+    return counts
+
+
 def _parts(time: int) -> Iterator[slice]:
-    for start in range(0, time, ROWS):
-        yield slice(start, min(start + ROWS, time))
+    start = 0
+    for count in parts(time):
+        yield slice(start, min(start + count, time))
+        start += count
 
 
 def _filled(time: int, width: int) -> Tensor:
