@@ -50,7 +50,7 @@ def joined_around(
     values: Tensor, dim: int, reach: int, join: Callable[[Tensor, Tensor], Tensor], *, fill: float
 ) -> Tensor:
     """Of each place along `dim` and its neighbours up to a reach that is a power of two, what `join` makes of all of
-    them: sums or maxima. fill: what lies beyond the edges. Twice as many at each step, which is quicker than pooling."""
+    them: sums or maxima. fill: what lies beyond the edges. Twice as many at each step: quicker than pooling."""
     edges = (reach, reach) if dim == -1 else (0, 0, reach, reach)
     padded = F.pad(values, edges, value=fill)
     joined, span = padded, 1
