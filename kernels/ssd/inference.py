@@ -8,7 +8,7 @@ two, which are the quicker.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -51,7 +51,11 @@ def ssd_inference(
     until = logs.cumsum(-1)
     sum_f, sum_b, whole = until[0], until[1] - logs[1], until[..., -1]
 
-    xs = _in_chunks(x, count, block).transpose(2, 3).contiguous()
+    xs = x.new_zeros(batch, count, heads, block, width)
+    whole_chunks = time // block
+    xs[:, :whole_chunks] = x[:, : whole_chunks * block].unflatten(1, (-1, block)).transpose(2, 3)
+    if whole_chunks < count:
+        xs[:, -1, :, : time % block] = x[:, whole_chunks * block :].transpose(1, 2)
     reads = enters = None
     if count > 1:
         reads = _both(cs, torch.exp2(sum_f), torch.exp2((whole[1, ..., None] - sum_b).clamp_(max=0.0)))
@@ -67,27 +71,35 @@ def ssd_inference(
     never = torch.full((block, block), -torch.inf, dtype=logs.dtype, device=x.device)
     never_ahead, never_behind = never.triu(1), never.tril()
     total = x.new_empty(batch, count, block, heads, width)
-    for part in _parts(count, batch * heads * block * block):
-        weight = (sum_f[:, part, :, :, None] + written_f[:, part, :, None, :]).add_(never_ahead)
-        mirrored = (written_b[:, part, :, None, :] - sum_b[:, part, :, :, None]).add_(never_behind)
-        weight = torch.maximum(weight, mirrored, out=weight).exp2_().mul_(scores[:, part])
-        weight.diagonal(dim1=-2, dim2=-1).add_(own[:, part])
-        y = weight.to(kind) @ xs[:, part]
-        if reads is not None and enters is not None:
-            y += reads[:, part] @ enters[:, part]
-        total[:, part] = y.transpose(2, 3)
+    runs = _runs(count, batch * heads * block * block)
+    vectors = (sum_f[..., :, None], written_f[..., None, :], sum_b[..., :, None], written_b[..., None, :])
+    entering: Iterable[tuple[Tensor, Tensor] | None] = [None] * len(runs)
+    if reads is not None and enters is not None:
+        entering = zip(reads.split(runs, 1), enters.split(runs, 1), strict=True)
+    for here_f, there_f, here_b, there_b, likeness, diagonal, inside, out, crossing in zip(
+        *(t.split(runs, 1) for t in (*vectors, scores, own, xs, total)), entering, strict=True
+    ):
+        weight = (here_f + there_f).add_(never_ahead)
+        mirrored = (there_b - here_b).add_(never_behind)
+        weight = torch.maximum(weight, mirrored, out=weight).exp2_().mul_(likeness)
+        weight.diagonal(dim1=-2, dim2=-1).add_(diagonal)
+        y = weight.to(kind) @ inside
+        if crossing is not None:
+            y += crossing[0] @ crossing[1]
+        out.copy_(y.transpose(2, 3))
     return total.view(batch, count * block, heads, width)[:, :time]
 
 
-def _parts(count: int, pairs: int) -> Iterator[slice]:
-    """All of `count` chunks in runs of a power of two, so that their products have few sizes: a processor's library may
-    compile code for each. pairs: of steps in one chunk."""
-    start, length = 0, 1 << max(0, (PAIRS // pairs).bit_length() - 1)
-    while start < count:
-        while length > count - start:
+def _runs(count: int, pairs: int) -> list[int]:
+    """Chunks that are done at a time, a power of two, together `count`: products of few sizes, because a processor's
+    library may compile code for each. pairs: of steps in one chunk."""
+    length, left, runs = 1 << max(0, (PAIRS // pairs).bit_length() - 1), count, list[int]()
+    while left:
+        while length > left:
             length //= 2
-        yield slice(start, start + length)
-        start += length
+        runs.append(length)
+        left -= length
+    return runs
 
 
 def _in_chunks(t: Tensor, count: int, block: int) -> Tensor:
@@ -112,8 +124,8 @@ def _entering(xs: Tensor, b: Tensor, steps: Tensor, sum_f: Tensor, sum_b: Tensor
     """Both states that enter each chunk: [batch, count, heads, 2 * state, width]."""
     (batch, count, heads, block, width), state = xs.shape, b.shape[-1]
     left = _both(b, torch.exp2((whole[0, ..., None] - sum_f).clamp_(max=0.0)) * steps[0], torch.exp2(sum_b) * steps[1])
-    parts = _parts(count, batch * heads * block * block)
-    left = torch.cat([left[:, part].transpose(-1, -2) @ xs[:, part] for part in parts], dim=1)
+    runs = _runs(count, batch * heads * block * block)
+    left = torch.cat([b.transpose(-1, -2) @ x for b, x in zip(left.split(runs, 1), xs.split(runs, 1), strict=True)], 1)
     index = torch.arange(count, device=xs.device)
     # In fp64: over a long row the sums grow to thousands, and the gap between neighbours is a small difference.
     whole = whole.transpose(-1, -2).double()

@@ -59,9 +59,10 @@ class Stem(nn.Module):
 
     def body(self, ink: Tensor) -> Tensor:
         """All but the last convolution, at 1/8 of the size."""
-        x = F.pixel_unshuffle(ink, 4).contiguous(memory_format=torch.channels_last)
-        x = F.relu(self.second(F.relu(self.first(x))))
-        return F.relu(x + self.outer(F.relu(self.inner(x))))
+        # Channels last: what a block of 4x4 holds lies side by side.
+        x = ink[:, 0].unflatten(-2, (-1, 4)).unflatten(-1, (-1, 4)).transpose(2, 3).flatten(-2).permute(0, 3, 1, 2)
+        x = F.relu_(self.second(F.relu_(self.first(x))))
+        return F.relu_(self.outer(F.relu_(self.inner(x))).add_(x))
 
     def at(self, ink: Tensor, row: Tensor, column: Tensor) -> Tensor:
         """The same for some cells of one page, [1, 1, height, width] -> [1, cells, dim]: blank edges are cut off, and
@@ -161,13 +162,8 @@ class PageTower(nn.Module):
         order = place if mask is None else torch.where(mask, place, rows * columns + 1)
         order = torch.argsort(order, dim=1, stable=True)
         back = torch.argsort(order, dim=1)
-        dim = hidden.shape[-1]
         for kind, layer in zip(self.config.cell_layers, self.cell_layers, strict=True):
-            if kind == "c":
-                turned = layer(hidden.gather(1, order[..., None].expand(-1, -1, dim)), mask)
-                hidden = turned.gather(1, back[..., None].expand(-1, -1, dim))
-            else:
-                hidden = layer(hidden, mask)
+            hidden = rows_at(layer(rows_at(hidden, order), mask), back) if kind == "c" else layer(hidden, mask)
         return self.cell_norm(hidden)
 
     def sign_logits(self, hidden: Tensor) -> Tensor:
@@ -201,3 +197,10 @@ class PageTower(nn.Module):
         limit = max(1, int(boundary.sum(1).max())) if limit is None else limit
         chunks = self.pool(cells.hidden, cells.mask, boundary, torch.sigmoid(logits), limit)
         return self.tokens(chunks), chunks
+
+
+def rows_at(rows: Tensor, index: Tensor) -> Tensor:
+    """[batch, time, dim] and places [batch, n] -> [batch, n, dim]."""
+    if len(rows) == 1:
+        return rows[:, index[0]]
+    return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[-1]))
