@@ -150,7 +150,7 @@ def time_ours(whole: Path, commit: str, clock: Clock) -> None:
 def time_peers(folder: Path, commit: str, clock: Clock) -> None:
     log, search = folder / "kernels-peers.txt", Path("/tmp/kernels-search.txt")
     finish({name: start([*BENCH, "peer", name, "--out", f"/tmp/search-{name}.csv"], search) for name in PEERS},
-           clock.left() - 25.0 * len(PEERS) + 20, clock)  # fmt: skip
+           clock.left() - 12.0 * len(PEERS) + 20, clock)  # fmt: skip
     clock.say("peers searched")
     for name in PEERS:
         part = Path(f"/tmp/peer-{name}.csv")

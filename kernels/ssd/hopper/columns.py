@@ -128,14 +128,15 @@ def columns(
         ask_f = vector(kept, base + ASK_F, MINE, H, of_column)
         ask_b = vector(kept, base + ASK_B, MINE, H, of_column)
         decay = gl.exp2(gl.where(back, ask_f[None, :] - sum_f[:, None], sum_b[:, None] - ask_b[None, :]))
+        # Without the token itself: its own term, a thousand times the others where much is forgotten, is no part of
+        # the gradients of decays, and must not leave the rounding of a kept product there.
         term = decay * scores.to(gl.float32) * match
-        past = gl.sum(gl.where(back, term, 0.0), 1) * height
+        past = gl.sum(gl.where(back & (same == 0), term, 0.0), 1) * height
         ahead = gl.sum(gl.where(back, 0.0, term), 1) * height
         # Rows that show nothing have no gradient of y, and no token past the end does.
         there = vector(kept, base + ASK_F, MINE, H, of_row) > float("-inf")
         diagonal = gl.where(there, gl.sum(gl.where(same, match, 0.0), 1), 0.0)
         alone = diagonal * own_product
-        ahead += alone
         # The forward term of a token itself is on the diagonal already; the mirrored one and the skip join it.
         weight = decay * gl.where(back, step_f[:, None], step_b[:, None])
         mixed = weight * (scores.to(gl.float32) * height[:, None])
@@ -165,11 +166,11 @@ def columns(
         spot = chunk.to(gl.int64) * heads + head + g
         at = work + spot * (WORK * Q) + MINE + j
         gl.store(at + OWN * Q, diagonal)
-        gl.store(at + DIRECT_F * Q, past + pull_f)
-        gl.store(at + DIRECT_B * Q, ahead + pull_b)
+        gl.store(at + DIRECT_F * Q, past + alone + pull_f)
+        gl.store(at + DIRECT_B * Q, ahead + alone + pull_b)
         gl.store(at + PASSED_F * Q, pull_f * step_f)
-        gl.store(at + CHANGE_F * Q, -step_f * (past - alone + pull_f))
-        gl.store(at + CHANGE_B * Q, step_b * (ahead - alone + pull_b))
+        gl.store(at + CHANGE_F * Q, -step_f * (past + pull_f))
+        gl.store(at + CHANGE_B * Q, step_b * (ahead + pull_b))
         out, sum_db = warpgroup_mma_wait(0, deps=(out, sum_db))
         mbarrier.arrive(empty.index(slot), count=1)
         put(dx + (start.to(gl.int64) * heads + head + g) * P, out.to(kind), heads * P, length, MINE, H, P)
