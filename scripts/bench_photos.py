@@ -43,7 +43,7 @@ OURS, PRETRAINED = "Claimsight", "Lite1 + Lite2, mirrored too, train mean remove
 UNSEEN_CARS = "labels held out, cars"
 UNSEEN = "labels held out"
 LARGE_SIDE = 1600
-SAMPLED_PAGES, SAMPLED_LARGE = 6, 20
+SAMPLED_PAGES, SAMPLED_LARGE = 6, 5
 """One page and one enlarged photo in so many are timed."""
 SHEET_QUERIES, SHOWN, SHEET_COLUMNS = 20, 5, 2
 

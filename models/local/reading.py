@@ -104,9 +104,9 @@ class Reader:
         )
 
     def _glances(self, picture: Image.Image, first: int) -> Found | None:
-        """Copies of a scene, each of twice the pixels, until one shows no more words than the one before; then what is
-        around those that it shows. None where the picture is worth reading in full: each copy showed more, or none is
-        left that is smaller than the picture, or words are all over it."""
+        """Copies of a scene, each of twice the pixels, while each shows more than twice the words; then what is around
+        those of the last. None where the picture is worth reading in full: no copy is left that is smaller than the
+        picture, or words are all over it."""
         words = 0
         for step in range(first, GLANCES):
             pixels = SCENE_PIXELS << step
@@ -117,7 +117,7 @@ class Reader:
             sure = found.confidence >= self._config.read.confidence
             if not sure.any():
                 return found
-            if sure.sum() <= words:
+            if sure.sum() <= 2 * words:
                 return self._around(enlarged(found, copy, picture).boxes[sure], picture)
             words = int(sure.sum())
         return None
