@@ -191,7 +191,7 @@ def search(
 
 @app.command()
 def evaluate(
-    dataset: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with pages and labels.")],
+    dataset: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of labelled pages or photos.")],
     encoder: Annotated[
         str | None, typer.Option(callback=_known_encoder, help="Another encoder than the configured one.")
     ] = None,
@@ -199,6 +199,8 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure how well searches answer a labelled set. Nothing of it stays in your store.
+
+    Takes a folder with pages/ and queries.jsonl, or photos with labels.jsonl, which ask for each other by label.
 
     Example: claimsight evaluate ../shared/data/docs/dev --report run.jsonl
     """

@@ -164,7 +164,7 @@ async def evaluate_set(
         console.say_json(found.as_json())
     else:
         console.say(found.table())
-        console.say(f"\n{found.pages} pages, encoder {found.encoder}, {found.seconds:.1f} s")
+        console.say(f"\n{found.pages} {found.kind}, encoder {found.encoder}, {found.seconds:.1f} s")
     return 0
 
 
