@@ -28,7 +28,8 @@ class VectorCache:
     limit; then the tenant, then the page, that was not used for longest.
 
     A page is read again when its revision in the store changed. What one search needs is handed out even when it
-    is more than the limit; it is then not kept. No search waits for what is moved to make room.
+    is more than the limit; it is then not kept. No search waits for what is moved to make room: the smaller copy of
+    a shelf is made beside it, so for that moment memory holds both.
     """
 
     def __init__(self, pages: PageIndex, encoder: Encoder, *, limit_bytes: int = DEFAULT_CACHE_BYTES) -> None:
