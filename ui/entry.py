@@ -1,4 +1,5 @@
-"""Whose key or token this session asks with. It stays on the server: never in an address, a cookie or a log."""
+"""Whose key or token this session asks with: never in an address or a log. A key stays on the server; the token of the
+identity provider's login comes from Streamlit, which keeps it in a signed cookie that no script can read."""
 
 from __future__ import annotations
 

@@ -34,15 +34,15 @@ _FLAGS = (
 
 
 @contextmanager
-def dashboard(api_url: str, folder: Path) -> Iterator[str]:
-    """`python -m ui` in front of that API; its address."""
-    port = free_port()
+def dashboard(api_url: str, folder: Path, *, home: Path | None = None, port: int | None = None) -> Iterator[str]:
+    """`python -m ui` in front of that API; its address. home: of the user who runs it, with Streamlit's secrets."""
+    port = port or free_port()
     log = folder / "dashboard.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CLAIMSIGHT_", "STREAMLIT_"))}
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "ui", "--port", str(port)],
-            env={**kept, "CLAIMSIGHT_API_URL": api_url},
+            env={**kept, "CLAIMSIGHT_API_URL": api_url} | ({"HOME": str(home)} if home else {}),
             stdout=output,
             stderr=subprocess.STDOUT,
         )

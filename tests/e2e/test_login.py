@@ -11,7 +11,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.dashboard import CHROMIUM, browser, dashboard, settled
-from tests.e2e.processes import embedding_service, environment, serving, with_embedding_service
+from tests.e2e.processes import embedding_service, environment, free_port, serving, with_embedding_service
+from tests.fakes.issuer import AUDIENCE, CLIENT, FakeIssuer
+from tests.fakes.issuer import serving as issuing
 
 pytestmark = [
     pytest.mark.e2e,
@@ -63,3 +65,45 @@ def test_a_key_opens_the_dashboard_until_it_is_revoked_and_stays_out_of_the_brow
         page.get_by_role("link", name="C-1").click()
         expect(page.get_by_label("Your key")).to_be_visible()
         expect(page.get_by_text("revoked")).to_be_visible()
+
+
+def test_the_login_of_the_identity_provider_opens_the_dashboard_and_no_script_sees_its_token(
+    tmp_path: Path,
+) -> None:
+    port, issuer = free_port(), FakeIssuer(person={"sub": "ann", "name": "Ann Meyer", "roles": ["adjuster"]})
+    issuer.new_key("one")
+    with issuing(issuer), embedding_service() as embedding, browser() as chromium:
+        trusted = {"CLAIMSIGHT_OIDC_ISSUER": issuer.url, "CLAIMSIGHT_OIDC_AUDIENCE": AUDIENCE}
+        secrets = tmp_path / "home" / ".streamlit" / "secrets.toml"
+        secrets.parent.mkdir(parents=True)
+        secrets.write_text(
+            "[auth]\n"
+            f'redirect_uri = "http://127.0.0.1:{port}/oauth2callback"\n'
+            'cookie_secret = "a-secret-of-this-test-of-more-than-32-characters"\n'
+            f'client_id = "{CLIENT}"\nclient_secret = "not-asked-for"\n'
+            f'server_metadata_url = "{issuer.url}/.well-known/openid-configuration"\n'
+            'expose_tokens = ["access"]\n',
+            encoding="utf-8",
+        )
+        with (
+            serving(tmp_path, workers=0, extra={**with_embedding_service(embedding), **trusted}) as server,
+            dashboard(server.url, tmp_path, home=tmp_path / "home", port=port) as address,
+        ):
+            held = {"Authorization": f"Bearer {issuer.token(roles=['adjuster'])}"}
+            made = httpx2.put(f"{server.url}/v1/claims/C-1", json={}, headers=held, timeout=WAIT_MS / 1000)
+            made.raise_for_status()
+            page = chromium.new_page()
+            page.set_default_timeout(WAIT_MS)
+            expect.set_options(timeout=WAIT_MS)
+            page.goto(address)
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_text("adjuster")).to_be_visible()
+            page.get_by_test_id("stTopNavLink").get_by_text("Claims").click()
+            expect(page.get_by_role("link", name="C-1")).to_be_visible()
+            stored = page.evaluate("() => JSON.stringify([localStorage, sessionStorage, document.cookie])")
+            assert "eyJ" not in settled(page).content() + page.url + stored  # how every token begins
+            cookies = [one for one in page.context.cookies() if one["name"].startswith("_streamlit_user")]
+            assert cookies
+            assert all(one["httpOnly"] and one["sameSite"] == "Lax" for one in cookies)
+            page.get_by_role("button", name="Log out").click()
+            expect(page.get_by_label("Your key")).to_be_visible()
