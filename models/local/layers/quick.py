@@ -1,13 +1,10 @@
 """The layers of the page tower as a processor takes them: one row of steps in bf16, without gradients.
 
-The same functions as the layers they are made of. Whatever looks at one step alone is done for ROWS steps at a time, so
-that a core's cache holds them from the first product to the last, and in products of few sizes, because oneDNN compiles
-code for each. Norms are left of a product what its weights can take in, and right of it one number a step.
+The same functions as the layers they are made of. Products are of few sizes, because oneDNN compiles code for each. The
+weights of a norm are part of those of the product after it, which leaves one number a step.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -40,16 +37,11 @@ class QuickScan(nn.Module):
     def forward(self, u: Tensor, mask: Tensor | None) -> Tensor:
         """u: fp32 [1, time, dim]."""
         time, rows = u.shape[1], u[0]
-        gate, local, step = (_filled(time, weight.shape[1]) for weight in (self.gate, self.local, self.step))
-        for part in _parts(time):
-            h = _product_form(rows[part], _lengths(rows[part]))
-            torch.mm(h, self.local, out=local[part.start : part.start + len(h)])
-            torch.mm(h, self.step, out=step[part.start : part.start + len(h)])
-            F.silu(torch.mm(h, self.gate, out=gate[part.start : part.start + len(h)]), inplace=True)
-        x, b, c = short_filter(local[None, :time], self.taps, self.tap_bias).split(
-            [self.inner, self.state, self.state], dim=-1
-        )
-        dt = step[None, :time].view(1, time, 2, self.heads)
+        h = _normed(rows)
+        gate = F.silu(_product(h, self.gate), inplace=True)
+        local, step = _product(h, self.local)[None, :time], _product(h, self.step)[None, :time]
+        x, b, c = short_filter(local, self.taps, self.tap_bias).split([self.inner, self.state, self.state], dim=-1)
+        dt = step.view(1, time, 2, self.heads)
         y = bidirectional_ssd(
             x.unflatten(-1, (self.heads, HEAD_WIDTH)),
             b,
@@ -60,13 +52,9 @@ class QuickScan(nn.Module):
             skip=self.skip,
             dt_bias=self.dt_bias,
             block=self.block,
-        ).view(time, self.inner)
-        after = torch.empty_like(rows)
-        for part in _parts(time):
-            mixed = gate[part] * y[part]
-            length = _lengths(mixed)
-            torch.addcmul(rows[part], torch.mm(_even(mixed), self.out)[: len(mixed)], length, out=after[part])
-        return after[None]
+        )
+        mixed = gate[:time].mul_(y.view(time, self.inner))
+        return torch.addcmul(rows, _product(gate, self.out)[:time], _factors(mixed))[None]
 
 
 class QuickAttention(nn.Module):
@@ -85,17 +73,11 @@ class QuickAttention(nn.Module):
     def forward(self, u: Tensor, mask: Tensor | None) -> Tensor:
         """u: fp32 [1, time, dim]."""
         time, rows = u.shape[1], u[0]
-        qkv = _filled(time, self.qkv.shape[1])
-        for part in _parts(time):
-            h = _product_form(rows[part], _lengths(rows[part]))
-            torch.mm(h, self.qkv, out=qkv[part.start : part.start + len(h)])
-        mixed = torch.cat([self._look(window) for window in qkv[:time].split(self.window or time)])
-        after = torch.empty_like(rows)
-        for part in _parts(time):
-            v = rows[part] + torch.mm(_even(mixed[part]), self.out)[: len(rows[part])]
-            h = F.gelu(torch.addmm(self.up_bias, _product_form(v, _lengths(v)), self.up))
-            torch.add(v, torch.addmm(self.down_bias, h, self.down)[: len(v)], out=after[part])
-        return after[None]
+        qkv = _product(_normed(rows), self.qkv)[:time]
+        mixed = torch.cat([self._look(window) for window in qkv.split(self.window or time)])
+        rows = rows + _product(_even(mixed), self.out)[:time]
+        h = F.gelu(_product(_normed(rows), self.up, self.up_bias))
+        return (rows + _product(h, self.down, self.down_bias)[:time])[None]
 
     def _look(self, qkv: Tensor) -> Tensor:
         """[steps, 3 * dim] -> [steps, dim]: what each step gathers from all of them."""
@@ -128,27 +110,27 @@ def parts(time: int) -> list[int]:
     return counts
 
 
-def _parts(time: int) -> Iterator[slice]:
-    start = 0
-    for count in parts(time):
-        yield slice(start, min(start + count, time))
-        start += count
+def _product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """bf16 [n, width] with [width, columns] -> [n, columns], where n is a multiple of SIZES."""
+    out = rows.new_empty(len(rows), weight.shape[1])
+    counts = parts(len(rows))
+    for some, into in zip(rows.split(counts), out.split(counts), strict=True):
+        if bias is None:
+            torch.mm(some, weight, out=into)
+        else:
+            torch.addmm(bias, some, weight, out=into)
+    return out
 
 
-def _filled(time: int, width: int) -> Tensor:
-    """Room for bf16 [time, width] and what fills it up."""
-    return torch.empty(time + -time % SIZES, width, dtype=torch.bfloat16)
-
-
-def _lengths(rows: Tensor) -> Tensor:
-    """[rows, width] -> fp32 [rows, 1], what a norm multiplies each row by."""
+def _factors(rows: Tensor) -> Tensor:
+    """[n, width] -> fp32 [n, 1], what a norm multiplies each row by."""
     length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True, dtype=torch.float32)
     return torch.rsqrt(length.square_().div_(rows.shape[-1]).add_(EPS))
 
 
-def _product_form(rows: Tensor, factor: Tensor) -> Tensor:
-    """rows * factor in bf16, filled up."""
-    return _even((rows * factor).bfloat16())
+def _normed(rows: Tensor) -> Tensor:
+    """Rows times their factors in bf16, filled up."""
+    return _even((rows * _factors(rows)).bfloat16())
 
 
 def _even(rows: Tensor) -> Tensor:
