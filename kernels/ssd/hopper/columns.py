@@ -25,9 +25,10 @@ from kernels.ssd.hopper.parts import (
     VECTORS,
     barriers,
     described,
-    heights,
+    halved,
     loading,
     place,
+    products,
     put,
     rows_of,
     vector,
@@ -68,19 +69,13 @@ def columns(
     other_c = c_tile.slice(OTHER, H)
     blank = gl.zeros((H, H), gl.float32, square)
     nothing = gl.zeros((H, P), gl.float32, wide)
-    scores = warpgroup_mma(own_b, own_c.permute((1, 0)), blank, use_acc=False)  # [j, i]
-    crossed = warpgroup_mma(own_b, other_c.permute((1, 0)), blank, use_acc=False)
+    scores, crossed = products(own_b, c_tile, length, MINE, OTHER, H, square)  # [j, i]
     j = gl.arange(0, H, of_row)
     i = gl.arange(0, H, of_column)
     back = i[None, :] >= j[:, None]
     same = i[None, :] == j[:, None]
-    # Rows past the end belong to the next document.
-    scores = gl.where((MINE + i < length)[None, :], scores, 0.0)
-    crossed = gl.where((OTHER + i < length)[None, :], crossed, 0.0)
     own_product = gl.sum(gl.where(same, scores, 0.0), 1)
-    height = heights(scores, crossed)
-    scores = (scores * (1.0 / height)[:, None]).to(gl.float16)
-    crossed = (crossed * (1.0 / height)[:, None]).to(gl.float16)
+    scores, crossed, height = halved(scores, crossed)
     total_at = totals + head * chunks + chunk
     middle_at = vectors + (chunk.to(gl.int64) * heads + head) * (VECTORS * Q)
     middle_at += SUM_B * Q + H if HALF else SUM_F * Q + H - 1

@@ -25,9 +25,10 @@ from kernels.ssd.hopper.parts import (
     barrier,
     barriers,
     described,
-    heights,
+    halved,
     loading,
     place,
+    products,
     rows_of,
     send,
     vector,
@@ -58,17 +59,10 @@ def reading(
 
     mbarrier.wait(ready, 0)
     own_c = c_tile.slice(MINE, H)
-    nothing = gl.zeros((H, H), gl.float32, square)
-    scores = warpgroup_mma(own_c, b_tile.slice(MINE, H).permute((1, 0)), nothing, use_acc=False)
-    crossed = warpgroup_mma(own_c, b_tile.slice(OTHER, H).permute((1, 0)), nothing, use_acc=False)
+    scores, crossed = products(own_c, b_tile, length, MINE, OTHER, H, square)
+    scores, crossed, height = halved(scores, crossed)
     i = gl.arange(0, H, of_row)
     j = gl.arange(0, H, of_column)
-    # Rows past the end belong to the next document.
-    scores = gl.where((MINE + j < length)[None, :], scores, 0.0)
-    crossed = gl.where((OTHER + j < length)[None, :], crossed, 0.0)
-    height = heights(scores, crossed)
-    scores = (scores * (1.0 / height)[:, None]).to(gl.float16)
-    crossed = (crossed * (1.0 / height)[:, None]).to(gl.float16)
     level = gl.log2(height)
     back = i[:, None] >= j[None, :]
     same = i[:, None] == j[None, :]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
-from triton.experimental.gluon.language.nvidia.hopper import fence_async_shared, mbarrier, tma
+from triton.experimental.gluon.language.nvidia.hopper import fence_async_shared, mbarrier, tma, warpgroup_mma
 from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
 from kernels.ssd import vectors as named
@@ -95,11 +95,27 @@ def put(base, tile, stride, length, MINE: gl.constexpr, H: gl.constexpr, WIDTH: 
 
 
 @gluon.jit
-def heights(scores, crossed):
-    """By what each row of two products is divided before it is kept as fp16, 11 bits where bf16 has 8: its largest
-    becomes 16, and all bits last down to 4e-6 of that."""
-    largest = gl.maximum(gl.max(gl.abs(scores), 1), gl.max(gl.abs(crossed), 1))
-    return gl.maximum(largest, 1e-30) * (1.0 / 16.0)
+def products(
+    own, facing, length, MINE: gl.constexpr, OTHER: gl.constexpr, H: gl.constexpr, layout: gl.constexpr
+):  # fmt: skip
+    """fp32 [H, H], twice: rows of half a chunk times those of its own half of `facing`, and times those of the other.
+    Rows of `facing` past the end, which belong to the next document, count for 0."""
+    blank = gl.zeros((H, H), gl.float32, layout)
+    near = warpgroup_mma(own, facing.slice(MINE, H).permute((1, 0)), blank, use_acc=False)
+    across = warpgroup_mma(own, facing.slice(OTHER, H).permute((1, 0)), blank, use_acc=False)
+    column = gl.arange(0, H, gl.SliceLayout(0, layout))
+    near = gl.where((MINE + column < length)[None, :], near, 0.0)
+    return near, gl.where((OTHER + column < length)[None, :], across, 0.0)
+
+
+@gluon.jit
+def halved(near, across):
+    """Both as fp16, 11 bits where bf16 has 8, and by what each row was divided for it: its largest becomes 16, and all
+    bits last down to 4e-6 of that."""
+    height = gl.maximum(gl.max(gl.abs(near), 1), gl.max(gl.abs(across), 1))
+    height = gl.maximum(height, 1e-30) * (1.0 / 16.0)
+    scale = (1.0 / height)[:, None]
+    return (near * scale).to(gl.float16), (across * scale).to(gl.float16), height
 
 
 def described(tensor: Tensor, *block: int) -> TensorDescriptor:

@@ -19,9 +19,10 @@ from kernels.ssd.hopper.parts import (
     STEP_B,
     barriers,
     described,
-    heights,
+    halved,
     loading,
     place,
+    products,
     put,
     rows_of,
     vector,
@@ -59,17 +60,12 @@ def rows_part(
     other_b = b_tile.slice(OTHER, H)
     blank = gl.zeros((H, H), gl.float32, square)
     nothing = gl.zeros((H, P), gl.float32, wide)
-    scores = warpgroup_mma(own_c, own_b.permute((1, 0)), blank, use_acc=False)  # [i, j]
-    crossed = warpgroup_mma(own_c, other_b.permute((1, 0)), blank, use_acc=False)
+    scores, crossed = products(own_c, b_tile, length, MINE, OTHER, H, square)  # [i, j]
+    scores, crossed, height = halved(scores, crossed)
     i = gl.arange(0, H, of_row)
     j = gl.arange(0, H, of_column)
     back = i[:, None] >= j[None, :]
     same = i[:, None] == j[None, :]
-    scores = gl.where((MINE + j < length)[None, :], scores, 0.0)
-    crossed = gl.where((OTHER + j < length)[None, :], crossed, 0.0)
-    height = heights(scores, crossed)
-    scores = (scores * (1.0 / height)[:, None]).to(gl.float16)
-    crossed = (crossed * (1.0 / height)[:, None]).to(gl.float16)
     total_at = totals + (heads + head) * chunks + chunk
     total = gl.load(total_at)
     sum_dc = gl.zeros((H, N), gl.float32, deep)
