@@ -71,6 +71,7 @@ class Shelf:
         self._block: _Block | None = None
         self._count = 0
         self._moves = 0
+        self._bytes = 0
         self.last_used = 0
 
     def __len__(self) -> int:
@@ -78,13 +79,8 @@ class Shelf:
 
     @property
     def size_bytes(self) -> int:
-        """Of the rows in use, dead ones included."""
-        with self._lock:
-            block = self._block
-            if block is None:
-                return 0
-            rows = int(block.starts[self._count])
-            return self._count * _slot_bytes(block) + rows * _row_bytes(block)
+        """Of the rows in use, dead ones included. Waits for nobody."""
+        return self._bytes
 
     def missing(self, wanted: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Those (page_id, revision) that are not here, or here with another revision; -1 takes any."""
@@ -125,6 +121,7 @@ class Shelf:
             block = self._room(entries, slots=len(entries), rows=rows, expect=expect)
             for entry in entries:
                 self._append(block, entry)
+            self._bytes = self._count * _slot_bytes(block) + int(block.starts[self._count]) * _row_bytes(block)
 
     def drop(self, page_ids: Collection[str]) -> None:
         """Forgets pages; their rows go with the next `shrink`."""
@@ -193,6 +190,7 @@ class Shelf:
             moved = zip(self._slots, places[slots].tolist(), strict=True)
             self._slots = {page_id: place for page_id, place in moved if place >= 0}
             self._block, self._count = (target, count) if count else (None, 0)
+            self._bytes = count * _slot_bytes(target) + int(target.starts[count]) * _row_bytes(target)
             self._moves += 1
 
     @property
