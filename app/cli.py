@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -244,6 +245,9 @@ def openapi() -> None:
 
 def main() -> None:
     """The console script: every error is one sentence on stderr."""
+    # Threads of the encoder that wait for each other: 30 us, not milliseconds, of a core that another process wants.
+    # Read when PyTorch is loaded, by a server and by the workers that inherit it.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         app()
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import httpx2
 import pytest
 from PIL import Image
 
+from app import cli
 from scripts.bench.processes import descendants, lives
 from tests.app.conftest import picture
 from tests.app.shell import Shell
@@ -54,6 +56,16 @@ def test_every_command_explains_itself() -> None:
         assert len(done.output) > 150, command
     overview = CliRunner().invoke(app, ["--help"]).output
     assert all(command[0] in overview for command in COMMANDS)
+
+
+def test_threads_give_their_core_back_soon_and_a_number_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "app", lambda: None)
+    for given, expected in ((None, "10000"), ("77", "77")):
+        monkeypatch.setenv("GOMP_SPINCOUNT", given or "")
+        if given is None:
+            monkeypatch.delenv("GOMP_SPINCOUNT")
+        cli.main()
+        assert os.environ["GOMP_SPINCOUNT"] == expected
 
 
 def test_help_does_not_wait_for_the_api() -> None:
