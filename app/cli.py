@@ -12,6 +12,7 @@ from typing import Annotated, cast
 import typer
 
 from app import cli_keeping, cli_keys, cli_upkeep
+from app.commands.invocation import AsJson
 from app.commands.invocation import finish as _finish
 from app.commands.invocation import quiet_settings as _settings
 from app.faults import place_of
@@ -37,7 +38,6 @@ app.add_typer(cli_upkeep.app)
 app.add_typer(cli_keeping.app)
 app.add_typer(cli_keys.app, name="keys")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the API.", show_default=False)]
 ReadableFile = typer.Argument(exists=True, dir_okay=False, readable=True, help="PDF, JPEG, PNG, WebP, TIFF, GIF, HEIC.")
 

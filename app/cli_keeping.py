@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.invocation import finish, quiet_settings
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+from app.commands.invocation import AsJson, finish, quiet_settings
 
 app = typer.Typer()
 audit_app = typer.Typer(help="Who did what: a chain of records that cannot be changed unseen.", no_args_is_help=True)

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from app.commands.invocation import finish, quiet_settings
+from app.commands.invocation import AsJson, finish, quiet_settings
 from retrieval.keys import Role
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="As `claimsight keys list` shows it.")]
 
 app = typer.Typer(help="Who may ask: API keys, each for one tenant and with one role.", no_args_is_help=True)

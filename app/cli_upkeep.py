@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.invocation import finish, quiet_settings
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+from app.commands.invocation import AsJson, finish, quiet_settings
 
 app = typer.Typer()
 index_app = typer.Typer(help="The vector index of the store.", no_args_is_help=True)

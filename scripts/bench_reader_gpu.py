@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
@@ -25,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from models.local.config import LocalConfig
 from models.local.reading_network import ReadingNetwork
+from models.training import checkpoint
 from models.training.losses import LossWeights, StepSize, reading_loss
 from models.training.synthesis import Composer, hard_negatives
 from scripts.kernel_bench.case import captured
@@ -165,7 +165,7 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = True
     config = LocalConfig.from_json(WEIGHTS / "config.json").network
     reader = ReadingNetwork(config).cuda()
-    reader.load_state_dict(load_file(WEIGHTS / "reader.safetensors"))
+    checkpoint.load_weights(WEIGHTS, reader)
     rows, report = reading(
         reader.eval(), Composer(given.assets, device="cuda", height=1408, width=1024, network=config)
     )

@@ -97,16 +97,21 @@ def _entering(xs: Tensor, b: Tensor, steps: Tensor, sum_f: Tensor, sum_b: Tensor
     (batch, heads, count, _, width), state = xs.shape, b.shape[-1]
     written = torch.exp((whole[0, ..., None] - sum_f).clamp(max=0.0)) * steps[0], torch.exp(sum_b) * steps[1]
     left = _both(b, *written).transpose(-1, -2) @ xs
-    index = torch.arange(count, device=xs.device)
+    carry = torch.exp(gaps_between(whole)).to(xs.dtype)
+    halves = left.split(state, dim=-2)
+    entered = [carry[i] @ half.reshape(batch, heads, count, state * width) for i, half in enumerate(halves)]
+    return torch.cat([e.view(batch, heads, count, state, width) for e in entered], dim=-2)
+
+
+def gaps_between(whole: Tensor) -> Tensor:
+    """[2, ..., count], sums of log decays over the chunks in each direction -> [2, ..., count, count]: log decay from
+    the end of a chunk (the last index) to the beginning of the one that is entered, -inf where nothing comes from."""
+    index = torch.arange(whole.shape[-1], device=whole.device)
     # In fp64: over a long row the sums grow to thousands, and the gap between neighbours is a small difference.
-    whole = whole.double()
-    end = whole.cumsum(-1)
+    end = whole.double().cumsum(-1)
     begin = end - whole
     gap_f = begin[0, ..., :, None] - end[0, ..., None, :]
     gap_b = begin[1, ..., None, :] - end[1, ..., :, None]
     gaps = torch.stack((gap_f.masked_fill(index[:, None] <= index, -torch.inf),
                         gap_b.masked_fill(index[:, None] >= index, -torch.inf)))  # fmt: skip
-    carry = torch.exp(gaps.clamp(max=0.0).to(sum_f.dtype)).to(xs.dtype)
-    halves = left.split(state, dim=-2)
-    entered = [carry[i] @ half.reshape(batch, heads, count, state * width) for i, half in enumerate(halves)]
-    return torch.cat([e.view(batch, heads, count, state, width) for e in entered], dim=-2)
+    return gaps.clamp(max=0.0).to(whole.dtype)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from kernels.ssd.chunked import gaps_between
 from kernels.ssd.reference import LEAST_LOG_DECAY
 
 PAIRS = 1 << 18
@@ -126,15 +127,7 @@ def _entering(xs: Tensor, b: Tensor, steps: Tensor, sum_f: Tensor, sum_b: Tensor
     left = _both(b, torch.exp2((whole[0, ..., None] - sum_f).clamp_(max=0.0)) * steps[0], torch.exp2(sum_b) * steps[1])
     runs = _runs(count, batch * heads * block * block)
     left = torch.cat([b.transpose(-1, -2) @ x for b, x in zip(left.split(runs, 1), xs.split(runs, 1), strict=True)], 1)
-    index = torch.arange(count, device=xs.device)
-    # In fp64: over a long row the sums grow to thousands, and the gap between neighbours is a small difference.
-    whole = whole.transpose(-1, -2).double()
-    end = whole.cumsum(-1)
-    begin = end - whole
-    gaps = torch.stack((begin[0, ..., :, None] - end[0, ..., None, :], begin[1, ..., None, :] - end[1, ..., :, None]))
-    gaps[0].masked_fill_(index[:, None] <= index, -torch.inf)
-    gaps[1].masked_fill_(index[:, None] >= index, -torch.inf)
-    carry = gaps.to(sum_f.dtype).clamp_(max=0.0).exp2_().to(xs.dtype)
+    carry = gaps_between(whole.transpose(-1, -2)).exp2_().to(xs.dtype)
     entered = torch.empty_like(left)
     for weight, added, out in zip(carry, left.split(state, dim=-2), entered.split(state, dim=-2), strict=True):
         added = added.transpose(1, 2).reshape(batch, heads, count, state * width)

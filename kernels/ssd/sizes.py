@@ -64,8 +64,9 @@ def config_for(kind: torch.dtype, state: int, device: torch.device) -> Config:
     return config
 
 
-def hopper_serves(x: torch.Tensor) -> bool:
-    """Whether the kernels of hopper/ take such an x, [rows, heads, width]: bf16, heads of 64 side by side."""
-    if x.dtype != torch.bfloat16 or x.shape[-1] != 64 or x.stride(1) != 64 or not x.is_cuda:
+def hopper_serves(x: torch.Tensor, chunk: int) -> bool:
+    """Whether the kernels of hopper/ take such an x, [rows, heads, width]: bf16, heads of 64 side by side, in chunks of
+    two halves of 64 rows, as many as their matrix instruction has."""
+    if x.dtype != torch.bfloat16 or x.shape[-1] != 64 or x.stride(1) != 64 or chunk != 128 or not x.is_cuda:
         return False
     return torch.cuda.get_device_capability(x.device)[0] == HOPPER[0]

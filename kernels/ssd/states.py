@@ -106,7 +106,7 @@ def write_states(
     rows, heads, width = x.shape
     chunks, state = states.shape[0], b.shape[-1]
     documents = layout.first.shape[0] - 1 if sizes["PACKED"] else rows // max(time, 1)
-    if config.walk_slots and hopper_serves(x) and heads % 2 == 0 and documents * heads >= WALKERS:
+    if config.walk_slots and hopper_serves(x, sizes["Q"]) and heads % 2 == 0 and documents * heads >= WALKERS:
         from kernels.ssd.hopper import walk_states
 
         walk_states(x, b, vectors, totals, states, layout.start, layout.length, layout.first, time,

@@ -90,7 +90,7 @@ def scan_forward(
         Q=chunk, SOFTPLUS=dt_bias is not None, GAPS=gaps is not None, num_warps=1, **flagged,
     )  # fmt: skip
     write_states(x, b, keep, layout, vectors, totals, states, time, tiles | flagged, config, adjoint=False)
-    if config.slots and hopper_serves(x):
+    if config.slots and hopper_serves(x, chunk):
         from kernels.ssd import hopper
 
         hopper.write_output(
@@ -199,7 +199,7 @@ def scan_backward(
     da = torch.empty((2, heads, chunks), dtype=torch.float32, device=x.device)
     drate = torch.empty((2, heads, chunks if gaps is not None else 0), dtype=torch.float32, device=x.device)
     dskip = torch.empty((heads, chunks if skip is not None else 0), dtype=torch.float32, device=x.device)
-    if config.gradient_slots and hopper_serves(x):
+    if config.gradient_slots and hopper_serves(x, chunk):
         from kernels.ssd import hopper
 
         hopper.write_columns(x, b, c, dy, skip, vectors, totals, adjoint, start, length, dx, db, work, time,

@@ -31,15 +31,16 @@ def test_every_kernel_compiles_for_hopper(state: int, tmp_path: Path) -> None:
 
 def test_they_serve_nothing_but_bf16_heads_of_64_on_hopper(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.zeros(4, 2, 64, dtype=torch.bfloat16)
-    assert not hopper_serves(x)
+    assert not hopper_serves(x, 128)
     monkeypatch.setattr(torch.Tensor, "is_cuda", True, raising=False)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
-    assert hopper_serves(x)
-    assert not hopper_serves(x.half())
-    assert not hopper_serves(torch.zeros(4, 2, 32, dtype=torch.bfloat16))
-    assert not hopper_serves(torch.zeros(4, 64, 2, dtype=torch.bfloat16).mT)
+    assert hopper_serves(x, 128)
+    assert not hopper_serves(x, 64)
+    assert not hopper_serves(x.half(), 128)
+    assert not hopper_serves(torch.zeros(4, 2, 32, dtype=torch.bfloat16), 128)
+    assert not hopper_serves(torch.zeros(4, 64, 2, dtype=torch.bfloat16).mT, 128)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (10, 0))
-    assert not hopper_serves(x)
+    assert not hopper_serves(x, 128)
 
 
 def test_the_table_has_them_for_every_16_bit_size() -> None:

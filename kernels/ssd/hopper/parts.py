@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from triton.experimental import gluon
@@ -118,11 +120,16 @@ def halved(near, across):
     return (near * scale).to(gl.float16), (across * scale).to(gl.float16), height
 
 
+@cache
+def layout_of(kind: torch.dtype, block: tuple[int, ...]) -> gl.NVMMASharedLayout:
+    """How a block of bf16 or fp32 lies in shared memory."""
+    return gl.NVMMASharedLayout.get_default_for(list(block), gl.float32 if kind == torch.float32 else gl.bfloat16)
+
+
 def described(tensor: Tensor, *block: int) -> TensorDescriptor:
     """For the copy engine: bf16 or fp32, cut into blocks; rows begin on 16 bytes."""
-    kind = gl.float32 if tensor.dtype == torch.float32 else gl.bfloat16
-    layout = gl.NVMMASharedLayout.get_default_for(list(block), kind)
-    return TensorDescriptor(tensor, list(tensor.shape), list(tensor.stride()), list(block), layout)
+    shape, strides = list(tensor.shape), list(tensor.stride())
+    return TensorDescriptor(tensor, shape, strides, list(block), layout_of(tensor.dtype, block))
 
 
 def rows_of(x: Tensor) -> Tensor:

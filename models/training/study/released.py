@@ -13,12 +13,12 @@ from pathlib import Path
 
 import torch
 
+from models.local.encoder import WEIGHTS
 from models.local.weights import read_weights
 from models.training.study import measure
 from models.training.study.settings import StudySettings
 from models.training.supply import Maker
 
-WEIGHTS = Path(__file__).parents[2] / "local" / "weights"
 DRAWS = 2
 FIRST_SEED = 2000
 """Of pages; the variants of the study learn from 1000 and on."""
