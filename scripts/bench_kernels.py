@@ -2,7 +2,8 @@
 
     python scripts/bench_kernels.py report FAMILY [--out FILE] [--commit HASH]   scans, late or rows: ours and the
                                                                          compiler's, to a CSV
-    python scripts/bench_kernels.py peer NAME [--out FILE]                one public peer, to a CSV
+    python scripts/bench_kernels.py peer NAME [--out FILE] [--turn FD]    one public peer, to a CSV; with other peers
+                                                                         beside it, timed when none searches
     python scripts/bench_kernels.py sweep [--only TEXT] [--seconds N]     other sizes than the tables'
     python scripts/bench_kernels.py warm I/N                              only compile, one of N shares
     python scripts/bench_kernels.py first                                 time of the first call in this process
@@ -16,6 +17,8 @@ from __future__ import annotations
 
 import argparse
 import csv
+import fcntl
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -70,6 +73,32 @@ def timed(case: Case) -> float | None:
     return None
 
 
+def peer(name: str, out: Path, commit: str, turn: int | None, seconds: float) -> None:
+    """Searches for sizes, then times. turn: descriptor of a locked file that all peers share; whoever searches holds
+    it with the others, whoever is timed holds it alone. A search that outlasts the seconds ends the process."""
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, 1e6))
+    peers.compile_side_by_side()
+    cases = list(peers.cases(name))
+    for case in cases:
+        tried(case)
+        torch.cuda.empty_cache()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    print(f"{name}: searched", flush=True)
+    if turn is not None:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+    report(cases, out, commit)
+
+
+def tried(case: Case) -> None:
+    """Calls it once, which compiles it."""
+    try:
+        torch.manual_seed(0)
+        case.prepare()[0]()
+        torch.cuda.synchronize()
+    except FAILURES as failure:
+        print(f"not compiled: {case.operator} {case.shape}: {str(failure)[:120]!r}", flush=True)
+
+
 def sweep(only: str, seconds: float) -> None:
     end = time.perf_counter() + seconds
     for variant in variants():
@@ -105,11 +134,7 @@ def warm(share: str, only: str) -> None:
     kept = [(v.table, v.key, v.table[v.key]) for v in variants()]
     for change, case in work[number::of]:
         change()
-        try:
-            torch.manual_seed(0)
-            case.prepare()[0]()
-        except FAILURES as failure:
-            print(f"not compiled: {case.operator} {case.shape}: {str(failure)[:120]!r}", flush=True)
+        tried(case)
         for table, key, entry in kept:
             table[key] = entry
         torch.cuda.empty_cache()
@@ -138,7 +163,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs/benchmarks/kernels.csv")
     parser.add_argument("--commit", default="unknown")
     parser.add_argument("--only", default="", help="of the sweep: names that hold this text; '-' for none")
-    parser.add_argument("--seconds", type=float, default=1e9, help="most time of the sweep")
+    parser.add_argument("--seconds", type=float, default=1e9, help="most time of the sweep, or of a peer's search")
+    parser.add_argument("--turn", type=int, help="descriptor of the file that peers lock")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("bench_kernels needs a CUDA GPU")
@@ -146,7 +172,7 @@ def main() -> None:
     if options.mode == "report":
         report(FAMILIES[options.what](), options.out, options.commit)
     elif options.mode == "peer":
-        report(peers.cases(options.what), options.out, options.commit)
+        peer(options.what, options.out, options.commit, options.turn, options.seconds)
     elif options.mode == "sweep":
         sweep(options.only, options.seconds)
     elif options.mode == "warm":

@@ -5,7 +5,7 @@
 
 Compiles our cases in parallel processes while the tests at the shipped sizes run, in at most half of the time; then
 times our kernels alone, and the first call of a fresh process; then compute-sanitizer, and other sizes in what is left.
-Peers search for their sizes for as long as the time allows, all at once, and are then timed alone. Writes
+Peers search for their sizes all at once, in two thirds of the time at most, and are then timed one by one. Writes
 kernels.csv, kernels-tests.txt, kernels-peers.txt, kernels-first.txt, kernels-sweep.txt and kernels-sanitizer.txt to the
 folder $OUT, or docs/benchmarks, and prints a short table last. Peers are looked for on PYTHONPATH; their rows join
 kernels.csv.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import fcntl
 import os
 import shutil
 import signal
@@ -52,8 +53,7 @@ def start(command: list[str], log: Path, **variables: str) -> subprocess.Popen[b
 
 
 def environment() -> dict[str, str]:
-    """Peers keep the outcome of their search for sizes, so that the timed process need not search again."""
-    return os.environ | {"TRITON_CACHE_AUTOTUNING": "1", "PYTHONUNBUFFERED": "1"}
+    return os.environ | {"PYTHONUNBUFFERED": "1"}
 
 
 def finish(running: dict[str, subprocess.Popen[bytes]], seconds: float, clock: Clock) -> dict[str, str]:
@@ -148,16 +148,21 @@ def time_ours(whole: Path, commit: str, clock: Clock) -> None:
 
 
 def time_peers(folder: Path, commit: str, clock: Clock) -> None:
-    log, search = folder / "kernels-peers.txt", Path("/tmp/kernels-search.txt")
-    finish({name: start([*BENCH, "peer", name, "--out", f"/tmp/search-{name}.csv"], search) for name in PEERS},
-           clock.left() - 12.0 * len(PEERS) + 20, clock)  # fmt: skip
-    clock.say("peers searched")
-    for name in PEERS:
-        part = Path(f"/tmp/peer-{name}.csv")
+    log, search = folder / "kernels-peers.txt", clock.left() * 2 / 3
+    parts = {name: Path(f"/tmp/peer-{name}.csv") for name in PEERS}
+    running: dict[str, subprocess.Popen[bytes]] = {}
+    for name, part in parts.items():
         part.unlink(missing_ok=True)
-        command = [*BENCH, "peer", name, "--out", str(part), "--commit", commit]
-        if clock.left() > 10:
-            finish({name: start(command, log)}, min(40.0, clock.left() - 5), clock)
+        # Each holds the lock from its birth on, or a quick peer would be timed before a slow one has begun to search.
+        with open("/tmp/kernels-turn", "wb") as turn, log.open("ab") as file:
+            fcntl.flock(turn, fcntl.LOCK_SH)
+            command = [*BENCH, "peer", name, "--out", str(part), "--commit", commit, "--turn", str(turn.fileno()),
+                       "--seconds", str(search)]  # fmt: skip
+            running[name] = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT,
+                                             env=environment(), start_new_session=True,
+                                             pass_fds=[turn.fileno()])  # fmt: skip
+    finish(running, clock.left() - 8, clock)
+    for part in parts.values():
         add_rows(part, folder / "kernels.csv")
     clock.say("peers timed")
 

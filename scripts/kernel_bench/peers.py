@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 import torch
+import triton
 from torch import Tensor
 from torch.nn import functional as F
+from triton.runtime.autotuner import Autotuner, Config
 
 from scripts.kernel_bench.case import Case, Prepared
 from scripts.kernel_bench.late import late_inputs
 from scripts.kernel_bench.scans import BOTH, FORWARD, scan_floor, scan_inputs
 
 NAMES = ("liger", "flash", "fla", "mamba64", "mamba128", "mamba-norms")
+
+
+def compile_side_by_side() -> None:
+    """Peers search among dozens of sizes a kernel. From now on all that a search will time are compiled at once, in
+    threads: one after another they took longer than a run may."""
+    prune = Autotuner.prune_configs
+
+    def prune_and_compile(self: Autotuner, kwargs: dict[str, Any]) -> list[Config]:
+        configs = prune(self, kwargs)
+        with ThreadPoolExecutor() as threads, triton.AsyncCompileMode(threads, ignore_errors=True):
+            for config in configs:
+                self.fn.run(*(self.nargs or {}).values(), **{**kwargs, **config.all_kwargs(), "warmup": True})
+        return configs
+
+    Autotuner.prune_configs = prune_and_compile
 
 
 def cases(name: str) -> Iterator[Case]:
