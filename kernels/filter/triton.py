@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.elementary import sigmoid
 from kernels.launch import flags, operator, together
 
 
@@ -25,14 +26,15 @@ class Config(NamedTuple):
 
 
 # For an H200.
-CONFIGS = {"all": Config(32, 64, 4, 16, 64, 4, 16)}
+CONFIGS = {"all": Config(64, 64, 4, 32, 32, 4, 16)}
 
 
 @triton.jit
-def load_row(u, keep, start, r, w, shift, rows, time, u_row, CHANNELS: tl.constexpr, MASKED: tl.constexpr):
-    """Rows `shift` away, as fp32; 0 where the step lies in another row of the batch or is masked."""
+def load_row(u, keep, start, first, r, w, shift, rows, time, u_row, CHANNELS: tl.constexpr, MASKED: tl.constexpr):
+    """Rows `shift` away, as fp32; 0 where the step lies in another row of the batch or is masked. first: step that row
+    `start` is, so that no 64-bit number is divided row by row."""
     there = r + shift
-    step = ((start + r) % time).to(tl.int32) + shift
+    step = (first + r) % time + shift
     real = (start + r < rows) & (step >= 0) & (step < time)
     if MASKED:
         real = real & (tl.load(keep + start + there, mask=real, other=0) != 0)
@@ -47,18 +49,19 @@ def forward_kernel(
     CHANNELS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
     start = tl.program_id(0).to(tl.int64) * ROWS
+    first = (start % time).to(tl.int32)
     r = tl.arange(0, ROWS)
     w = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     inside = w < CHANNELS
     mixed = tl.zeros((ROWS, COLUMNS), tl.float32)
     mixed += tl.load(bias + w, mask=inside, other=0.0).to(tl.float32)[None, :]
-    own, shown = load_row(u, keep, start, r, w, 0, rows, time, u_row, CHANNELS, MASKED)
+    own, shown = load_row(u, keep, start, first, r, w, 0, rows, time, u_row, CHANNELS, MASKED)
     for k in tl.static_range(3):
         tile = own
         if k != 1:
-            tile, _ = load_row(u, keep, start, r, w, k - 1, rows, time, u_row, CHANNELS, MASKED)
+            tile, _ = load_row(u, keep, start, first, r, w, k - 1, rows, time, u_row, CHANNELS, MASKED)
         mixed += tl.load(taps + k * CHANNELS + w, mask=inside, other=0.0).to(tl.float32)[None, :] * tile
-    out = tl.where(shown[:, None], mixed * tl.sigmoid(mixed), 0.0)
+    out = tl.where(shown[:, None], mixed * sigmoid(mixed), 0.0)
     at = start * CHANNELS + r[:, None] * CHANNELS + w[None, :]
     tl.store(y + at, out.to(y.dtype.element_ty), mask=(start + r < rows)[:, None] & inside[None, :])
 
@@ -86,14 +89,15 @@ def backward_kernel(
     of_bias = tl.zeros((ROWS, COLUMNS), tl.float32)
     for span in range(SPANS):
         start = (tl.program_id(0).to(tl.int64) * SPANS + span) * ROWS
-        u_0, _ = load_row(u, keep, start, r, w, -2, rows, time, u_row, CHANNELS, MASKED)
-        u_1, _ = load_row(u, keep, start, r, w, -1, rows, time, u_row, CHANNELS, MASKED)
-        u_2, shown = load_row(u, keep, start, r, w, 0, rows, time, u_row, CHANNELS, MASKED)
-        u_3, _ = load_row(u, keep, start, r, w, 1, rows, time, u_row, CHANNELS, MASKED)
-        u_4, _ = load_row(u, keep, start, r, w, 2, rows, time, u_row, CHANNELS, MASKED)
-        g_1, _ = load_row(dy, keep, start, r, w, -1, rows, time, CHANNELS, CHANNELS, MASKED)
-        g_2, _ = load_row(dy, keep, start, r, w, 0, rows, time, CHANNELS, CHANNELS, MASKED)
-        g_3, _ = load_row(dy, keep, start, r, w, 1, rows, time, CHANNELS, CHANNELS, MASKED)
+        first = (start % time).to(tl.int32)
+        u_0, _ = load_row(u, keep, start, first, r, w, -2, rows, time, u_row, CHANNELS, MASKED)
+        u_1, _ = load_row(u, keep, start, first, r, w, -1, rows, time, u_row, CHANNELS, MASKED)
+        u_2, shown = load_row(u, keep, start, first, r, w, 0, rows, time, u_row, CHANNELS, MASKED)
+        u_3, _ = load_row(u, keep, start, first, r, w, 1, rows, time, u_row, CHANNELS, MASKED)
+        u_4, _ = load_row(u, keep, start, first, r, w, 2, rows, time, u_row, CHANNELS, MASKED)
+        g_1, _ = load_row(dy, keep, start, first, r, w, -1, rows, time, CHANNELS, CHANNELS, MASKED)
+        g_2, _ = load_row(dy, keep, start, first, r, w, 0, rows, time, CHANNELS, CHANNELS, MASKED)
+        g_3, _ = load_row(dy, keep, start, first, r, w, 1, rows, time, CHANNELS, CHANNELS, MASKED)
         # A masked or absent step has a gradient of 0, whatever its own sum would be.
         before = g_1 * slope_of_silu(base + tap_0 * u_0 + tap_1 * u_1 + tap_2 * u_2)
         own = g_2 * slope_of_silu(base + tap_0 * u_1 + tap_1 * u_2 + tap_2 * u_3)
@@ -114,7 +118,7 @@ def backward_kernel(
 
 @triton.jit
 def slope_of_silu(v):
-    s = tl.sigmoid(v)
+    s = sigmoid(v)
     return s * (1.0 + v * (1.0 - s))
 
 

@@ -22,7 +22,8 @@ from kernels.maxsim.kernels import (
 
 class Config(NamedTuple):
     """rows: page tokens a tile, or pages with `join`. tiles: tiles that one program loops over. columns: query tokens
-    a program. join: tokens a page and step where a row of the product is a page; 0 where it is a token."""
+    a program. join: tokens a page and step where a row of the product is a page; 0 where it is a token. twice: a
+    program asks twice as many columns of each tile, so that pages are read half as often."""
 
     rows: int
     tiles: int
@@ -30,6 +31,7 @@ class Config(NamedTuple):
     warps: int
     stages: int
     join: int = 0
+    twice: bool = False
 
 
 # (bytes of a stored number, page longer than 256 tokens, more than 128 query tokens) -> sizes, for an H200.
@@ -140,10 +142,13 @@ def equal(query: Tensor, tokens: Tensor, scales: Tensor | None) -> Tensor:
         )
         return out
     tiles = config.tiles
+    twice = config.twice and length > config.rows and across % 2 == 0
     if length > config.rows:
         tiles = max(1, tiles * config.rows // length) * (length // config.rows)
+    if twice:
+        across //= 2
     equal_kernel[(triton.cdiv(pages * length, config.rows * tiles) * across,)](
-        query, tokens, scales, out, pages, across, ROWS=config.rows, TILES=tiles, **sizes
+        query, tokens, scales, out, pages, across, ROWS=config.rows, TILES=tiles, TWICE=twice, **sizes
     )
     return out
 

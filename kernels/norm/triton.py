@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.elementary import sigmoid
 from kernels.launch import operator, together
 from kernels.norm.residual import add_backward_kernel, add_forward_kernel
 
@@ -41,7 +42,7 @@ def gated(x, gate, at, gate_at, real, GATED: tl.constexpr):
     u = tl.load(x + at, mask=real, other=0.0).to(tl.float32)
     if GATED:
         z = tl.load(gate + gate_at, mask=real, other=0.0).to(tl.float32)
-        u = u * z * tl.sigmoid(z)
+        u = u * z * sigmoid(z)
     return u
 
 
@@ -100,7 +101,7 @@ def backward_kernel(
         if GATED:
             z = tl.load(gate + start * gate_row + r[:, None] * gate_row + w[None, :], mask=real, other=0.0)
             z = z.to(tl.float32)
-            slope = tl.sigmoid(z)
+            slope = sigmoid(z)
             u = own * z * slope
         scale = tl.rsqrt(tl.sum(u * u, 1) / WIDTH + eps)[:, None]
         unit = u * scale

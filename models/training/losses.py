@@ -58,7 +58,13 @@ class StepSize:
 
 
 def reading_loss(
-    reader: ReadingNetwork, batch: Batch, edited: Tensor, size: StepSize, weights: LossWeights, *, taught: float
+    reader: ReadingNetwork,
+    batch: Batch,
+    edited: Tensor,
+    size: StepSize,
+    weights: LossWeights,
+    *,
+    taught: float | Tensor,
 ) -> tuple[Tensor, Tensor]:
     """The loss of one batch, and what METRICS names, as one detached vector.
 

@@ -80,7 +80,9 @@ def sums_in_fp64(queries: torch.Tensor, tokens: torch.Tensor, scales: torch.Tens
 
 
 @pytest.mark.usefixtures("poisoned")
-@pytest.mark.parametrize(("queries", "length", "count"), [(1, 64, 37), (1, 256, 5), (4, 64, 9), (8, 512, 3)])
+@pytest.mark.parametrize(
+    ("queries", "length", "count"), [(1, 64, 37), (1, 256, 5), (4, 64, 9), (8, 512, 3), (12, 512, 2)]
+)
 @pytest.mark.parametrize("kind", [torch.float16, torch.int8], ids=str)
 def test_sums_over_pages_of_one_length(
     queries: int, length: int, count: int, kind: torch.dtype, path: str, device: str

@@ -15,6 +15,20 @@ Packed = list[tuple[Tensor, ...]]
 COMPOSED = "pool-{}.pt"
 
 
+def as_many_words(batches: Packed, settings: StudySettings) -> Packed:
+    """Batches of a stage with the same number of words: the first ones stand twice where others have more. A word that
+    stands twice counts as the same word everywhere in the loss."""
+    most = [max((len(batch[-1]) for n, batch in enumerate(batches) if settings.run.stage_of(n) == stage), default=0)
+            for stage in range(len(settings.run.stages))]  # fmt: skip
+
+    def filled(number: int, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        image, signs, *words = batch
+        again = torch.arange(most[settings.run.stage_of(number)], device=image.device) % len(words[-1])
+        return image, signs, *(tensor[again] for tensor in words)
+
+    return [filled(number, batch) for number, batch in enumerate(batches)]
+
+
 def compose_share(settings: StudySettings, assets: Path, folder: Path, device: str, worker: int, workers: int) -> None:
     """Composes every `workers`-th batch of the pool and of what follows it, the held-out batches, into a file."""
     torch.manual_seed(1000 + worker)
@@ -40,7 +54,7 @@ class Pool:
             found |= torch.load(path, weights_only=True)
         every = [tuple(tensor.to(device) for tensor in found[number]) for number in range(len(found))]
         self.device = torch.device(device)
-        self.training: Packed = every[: settings.pool]
+        self.training: Packed = as_many_words(every[: settings.pool], settings)
         self.held_out: Packed = every[settings.pool :]
 
     def batch(self, number: int) -> Batch:

@@ -10,21 +10,16 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.local.reading_network import ReadingNetwork
-from models.training.losses import reading_loss
 from models.training.study import measure
-from models.training.study.layers import PieceTower
 from models.training.study.pool import Pool
 from models.training.study.settings import StudySettings
+from models.training.study.trainer import Trainer
 from models.training.study.variants import VARIANTS, Variant
-from models.training.synthesis import hard_negatives
-from models.training.train import optimiser_of, rate
 from models.training.validate import Validation
 
-RATIO_WEIGHT = 0.1
-"""Of the loss that keeps the pieces of words to their length."""
 TALL = 3
 """Held-out pages below each other make the page that is timed."""
 TIMED = 5
@@ -35,36 +30,6 @@ Row = dict[str, float | int | str]
 
 _here: dict[str, tuple[Pool, Validation]] = {}
 """Pages of this process; the variants that it trains one after another share them."""
-
-
-class Trainer:
-    """Steps of one variant."""
-
-    def __init__(self, variant: Variant, settings: StudySettings, pool: Pool, seed: int) -> None:
-        self.variant, self.settings, self.pool = variant, settings, pool
-        torch.manual_seed(seed)
-        self.reader = variant.network(settings.run.network).to(pool.device)
-        self.optimiser = optimiser_of(self.reader, settings.run)
-        self.parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
-
-    def step(self, number: int, step: int) -> Tensor:
-        """Trains on batch `number` of the pool as step `step` of the schedule; the loss."""
-        run, share = self.settings.run, step / self.settings.steps
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate(run, step=step, share=share)
-        batch = self.pool.batch(number)
-        size = self.variant.size(run.stages[run.stage_of(number)].size)
-        taught = 0.0 if not self.variant.learned else 1.0 if step < run.taught_steps else run.taught * (1 - share)
-        with measure.half(self.pool.device):
-            edited = hard_negatives(batch.word_bytes)
-            loss, _ = reading_loss(self.reader, batch, edited, size, run.weights, taught=taught)
-            if isinstance(self.reader.text, PieceTower):
-                loss = loss + RATIO_WEIGHT * self.reader.text.ratio
-        loss.backward()
-        nn.utils.clip_grad_norm_([p for p in self.parameters if p.grad is not None], 1.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
-        return loss.detach()
 
 
 def train_and_measure(
