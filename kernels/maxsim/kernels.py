@@ -48,21 +48,14 @@ def ragged_kernel(
         tl.store(where + spot, tl.where(count > 0, tl.min(row, 0), -1).to(tl.int64), mask=w < words)
 
 
-@triton.jit
-def store_sums(out, top, q, page, pages, queries, QUERIES: tl.constexpr, SPAN: tl.constexpr):
-    total = tl.sum(tl.reshape(tl.max(top, 0), (QUERIES, SPAN)), 1)
-    tl.store(out + q * pages.to(tl.int64) + page, total, mask=(page < pages) & (q < queries))
-
-
 @triton.jit(do_not_specialize=["pages", "across"])
 def equal_kernel(
     query, tokens, scales, out,
     pages, across,
     LENGTH: tl.constexpr, DIMS: tl.constexpr, ROWS: tl.constexpr, TILES: tl.constexpr, COLUMNS: tl.constexpr,
-    SPAN: tl.constexpr, SCALED: tl.constexpr, STAGES: tl.constexpr, PRECISION: tl.constexpr, TWICE: tl.constexpr,
+    SPAN: tl.constexpr, SCALED: tl.constexpr, STAGES: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Pages of one length, sums over each query of SPAN tokens; COLUMNS // SPAN queries a program, or with TWICE, for
-    long pages, twice as many in two products, one after the other, of the tile that lies in shared memory.
+    """Pages of one length, sums over each query of SPAN tokens; COLUMNS // SPAN queries a program.
 
     A tile is part of a page (a running maximum is kept element by element and reduced once a page), one page, or
     several pages. One program walks TILES tiles, whole pages always. The `across` programs of the same pages are
@@ -71,41 +64,29 @@ def equal_kernel(
     QUERIES: tl.constexpr = COLUMNS // SPAN
     d = tl.arange(0, DIMS)
     part = tl.program_id(0) % across
-    PARTS: tl.constexpr = 2 if TWICE else 1
-    w = part * (PARTS * COLUMNS) + tl.arange(0, COLUMNS)
+    w = part * COLUMNS + tl.arange(0, COLUMNS)
     asked = tl.trans(tl.load(query + w[:, None] * DIMS + d[None, :]))
     r = tl.arange(0, ROWS)
-    queries = across * PARTS * QUERIES
-    q = part * (PARTS * QUERIES) + tl.arange(0, QUERIES)
+    queries = across * QUERIES
+    q = part * QUERIES + tl.arange(0, QUERIES)
     first = (tl.program_id(0) // across).to(tl.int64) * (TILES * ROWS)
     base = tokens + first * DIMS
     left = tl.minimum(pages.to(tl.int64) * LENGTH - first, TILES * ROWS).to(tl.int32)
     if LENGTH > ROWS:
         EACH: tl.constexpr = LENGTH // ROWS
         top = tl.full((ROWS, COLUMNS), float("-inf"), tl.float32)
-        if TWICE:
-            asked_2 = tl.trans(tl.load(query + (w + COLUMNS)[:, None] * DIMS + d[None, :]))
-            top_2 = tl.full((ROWS, COLUMNS), float("-inf"), tl.float32)
         for t in tl.range(0, TILES, num_stages=STAGES):
             i = t * ROWS + r
             tile = tl.load(base + i[:, None] * DIMS + d[None, :], mask=(i < left)[:, None], other=0)
             score = tl.dot(tile, asked, input_precision=PRECISION).to(tl.float32)
             if SCALED:
-                scale = tl.load(scales + first + i, mask=i < left, other=0.0).to(tl.float32)[:, None]
-                score *= scale
+                score *= tl.load(scales + first + i, mask=i < left, other=0.0).to(tl.float32)[:, None]
             top = tl.maximum(top, score)
-            if TWICE:
-                score = tl.dot(tile, asked_2, input_precision=PRECISION).to(tl.float32)
-                if SCALED:
-                    score *= scale
-                top_2 = tl.maximum(top_2, score)
             if t % EACH == EACH - 1:
+                total = tl.sum(tl.reshape(tl.max(top, 0), (QUERIES, SPAN)), 1)
                 page = (first + t * ROWS) // LENGTH
-                store_sums(out, top, q, page, pages, queries, QUERIES, SPAN)
+                tl.store(out + q * pages.to(tl.int64) + page, total, mask=(page < pages) & (q < queries))
                 top = tl.full((ROWS, COLUMNS), float("-inf"), tl.float32)
-                if TWICE:
-                    store_sums(out, top_2, q + QUERIES, page, pages, queries, QUERIES, SPAN)
-                    top_2 = tl.full((ROWS, COLUMNS), float("-inf"), tl.float32)
     else:
         GATHERED: tl.constexpr = ROWS // LENGTH
         g = tl.arange(0, GATHERED)

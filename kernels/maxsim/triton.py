@@ -22,8 +22,7 @@ from kernels.maxsim.kernels import (
 
 class Config(NamedTuple):
     """rows: page tokens a tile, or pages with `join`. tiles: tiles that one program loops over. columns: query tokens
-    a program. join: tokens a page and step where a row of the product is a page; 0 where it is a token. twice: a
-    program asks twice as many columns of each tile, so that pages are read half as often."""
+    a program. join: tokens a page and step where a row of the product is a page; 0 where it is a token."""
 
     rows: int
     tiles: int
@@ -31,13 +30,12 @@ class Config(NamedTuple):
     warps: int
     stages: int
     join: int = 0
-    twice: bool = False
 
 
 # (bytes of a stored number, page longer than 256 tokens, more than 128 query tokens) -> sizes, for an H200.
 CONFIGS = {
     (2, True, False): Config(128, 8, 32, 4, 3),
-    (2, True, True): Config(64, 32, 128, 4, 2, twice=True),
+    (2, True, True): Config(64, 32, 128, 4, 3),
     (2, False, False): Config(64, 1, 32, 4, 3, join=2),
     (2, False, True): Config(64, 16, 128, 4, 3),
     (1, True, False): Config(128, 8, 32, 4, 3),
@@ -142,13 +140,10 @@ def equal(query: Tensor, tokens: Tensor, scales: Tensor | None) -> Tensor:
         )
         return out
     tiles = config.tiles
-    twice = config.twice and length > config.rows and across % 2 == 0
     if length > config.rows:
         tiles = max(1, tiles * config.rows // length) * (length // config.rows)
-    if twice:
-        across //= 2
     equal_kernel[(triton.cdiv(pages * length, config.rows * tiles) * across,)](
-        query, tokens, scales, out, pages, across, ROWS=config.rows, TILES=tiles, TWICE=twice, **sizes
+        query, tokens, scales, out, pages, across, ROWS=config.rows, TILES=tiles, **sizes
     )
     return out
 

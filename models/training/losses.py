@@ -89,7 +89,7 @@ def reading_loss(
     place = cells.position[batch.word_page, batch.word_cell]
     found = place >= 0
     starts = torch.zeros(count, kept + 1, dtype=torch.bool, device=device)
-    starts[batch.word_page, torch.where(found, place, kept)] = True
+    starts[batch.word_page, torch.where(found, place, kept)] = torch.ones_like(found)
     starts = starts[:, :kept]
     route = page.router(cells.hidden)
     taught_here = cells.mask & exact[:, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -45,11 +47,18 @@ def replaced(words: Tensor) -> Tensor:
     return out
 
 
-def look_alike(words: Tensor) -> Tensor:
-    """One sign by one that looks like it; `rn` by `m` where the word has it."""
-    table = torch.zeros(256, dtype=torch.uint8, device=words.device)
+@cache
+def look_alike_table(device: torch.device) -> Tensor:
+    """uint8 [256]: the sign that each looks like, 0 = none."""
+    table = torch.zeros(256, dtype=torch.uint8)
     for sign, other in LOOK_ALIKE.items():
         table[ord(sign)] = ord(other)
+    return table.to(device)
+
+
+def look_alike(words: Tensor) -> Tensor:
+    """One sign by one that looks like it; `rn` by `m` where the word has it."""
+    table = look_alike_table(words.device)
     rows = torch.arange(words.shape[0], device=words.device)
     place, found = some_place(words, table[words.long()] > 0)
     out = words.clone()
@@ -57,16 +66,15 @@ def look_alike(words: Tensor) -> Tensor:
     following = torch.roll(words, -1, 1)
     place, found = some_place(words, (words == ord("r")) & (following == ord("n")))
     joined = words.clone()
-    joined[rows, place] = ord("m")
-    joined[rows, (place + 1) % words.shape[1]] = 0
+    joined.scatter_(1, place[:, None], ord("m"))
+    joined.scatter_(1, (place[:, None] + 1) % words.shape[1], 0)
     return torch.where(found[:, None], squeeze(joined), out)
 
 
 def dropped(words: Tensor) -> Tensor:
     """One sign left out, from four signs on."""
     place, _ = some_place(words, words > 0)
-    out = words.clone()
-    out[torch.arange(words.shape[0], device=words.device), place] = 0
+    out = words.scatter(1, place[:, None], 0)
     return torch.where(((words > 0).sum(1) > 3)[:, None], squeeze(out), words)
 
 
