@@ -20,6 +20,8 @@ class Gate:
         self._turns = asyncio.Semaphore(limit)
         self._most = 2 * limit
         self._here = 0
+        self._nobody = asyncio.Event()
+        self._nobody.set()
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:
@@ -27,6 +29,7 @@ class Gate:
         if self._here >= self._most:
             raise _busy()
         self._here += 1
+        self._nobody.clear()
         try:
             try:
                 async with asyncio.timeout(self._longest_wait_s):
@@ -39,6 +42,12 @@ class Gate:
                 self._turns.release()
         finally:
             self._here -= 1
+            if not self._here:
+                self._nobody.set()
+
+    async def quiet(self) -> None:
+        """Returns while nobody is inside or waits."""
+        await self._nobody.wait()
 
 
 def _busy() -> StoreUnavailable:

@@ -113,12 +113,16 @@ class Services:
         self._cache_bytes = cache_bytes
         self._sketch_bytes = sketch_bytes
         self._loading: asyncio.Task[SearchEngine] | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._encoder: Encoder | None = None
         self._close_lock = asyncio.Lock()
 
     def warm_up(self) -> None:
-        """Begins to load the encoder, so that the first query need not wait; returns at once."""
-        self._ensure_loading()
+        """Begins to load the encoder, then to read what first searches want from the store; returns at once. Readiness
+        does not wait for the second, which stands still while somebody searches."""
+        loading = self._ensure_loading()
+        if self._warming is None:
+            self._warming = asyncio.create_task(self._warm(loading), name="warm-up")
 
     async def engine(self) -> SearchEngine:
         """The search, once the encoder is there. A failed load is tried again by the next call.
@@ -184,6 +188,9 @@ class Services:
         """Ends the load if one is under way, then closes encoder and store."""
         self.stopping.set()
         async with self._close_lock:
+            if self._warming is not None:
+                self._warming.cancel()
+                await asyncio.wait({self._warming})
             if self._loading is not None:
                 self._loading.cancel()
                 await asyncio.wait({self._loading})
@@ -204,6 +211,16 @@ class Services:
         if task is None or not task.done() or task.cancelled() or task.exception() is not None:
             return None
         return task.result()
+
+    async def _warm(self, loading: asyncio.Task[SearchEngine]) -> None:
+        try:
+            engine = await asyncio.shield(loading)
+            began = time.perf_counter()
+            await engine.warm(first=self.tenant, turn=self._searches.quiet)
+            _log.info("warmed", took_s=round(time.perf_counter() - began, 1), sketched_pages=engine.sketched)
+        except ClaimsightError as error:
+            _log.warning("not_warmed", code=error.code)
+            self._warming = None  # The next look at readiness tries again.
 
     def _ensure_loading(self) -> asyncio.Task[SearchEngine]:
         if self._loading is None or (self._loading.done() and self.encoder_state == "failed"):

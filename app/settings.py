@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     )
     sketch_mib: Annotated[int, Field(ge=1, le=1_048_576)] = Field(
         DEFAULT_SKETCH_BYTES // MIB,
-        description="Memory for coarse copies of vectors, in MiB: taken once a search covers more than 40,000 pages.",
+        description="Memory for coarse copies of vectors, in MiB: taken where a tenant has more than 40,000 pages.",
     )
     encryption_key: SecretStr = Field(
         SecretStr(""),

@@ -4,8 +4,8 @@
 
 Fills an embedded store with random vectors of the encoder's shape through the store ports, starts `claimsight serve` on
 it, and asks over HTTP; the reply says what encoder, store and rerank took. --large measures 100,000 pages as well, the
-same questions in turn with the other collection: the first search begins to read their sketches, and the others begin
-when all are read. Writes docs/benchmarks/search.csv; rows of other collection sizes stay in it.
+same questions in turn with the other collection: the first search comes at once after the start, the others once all
+sketches are read. Writes docs/benchmarks/search.csv; rows of other collection sizes stay in it.
 """
 
 from __future__ import annotations

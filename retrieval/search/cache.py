@@ -51,8 +51,7 @@ class VectorCache:
 
         Raises EncoderMismatch when stored vectors do not fit each other.
         """
-        shelf = self._shelves.setdefault(tenant, Shelf(self._encoder, full_bytes=self._limit))
-        lock = self._locks.setdefault(tenant, asyncio.Lock())
+        shelf, lock = self._place_of(tenant)
         absent = await asyncio.to_thread(shelf.missing, wanted)
         # Batch by batch, so that a search that lacks few pages does not wait for one that lacks thousands.
         for start in range(0, len(absent), _BATCH):
@@ -70,6 +69,16 @@ class VectorCache:
         if absent:
             self._make_room(tenant, shelf)
         return selection
+
+    async def warm(self, tenant: str, batch: Sequence[tuple[str, int]]) -> bool:
+        """Reads those (page_id, revision) that are not here, before a search waits for them. False where less than a
+        quarter is free: room is taken from nothing. Raises EncoderMismatch."""
+        if self.size_bytes >= self._limit * 3 // 4:
+            return False
+        shelf, lock = self._place_of(tenant)
+        async with lock:
+            await self._fill(shelf, tenant, await asyncio.to_thread(shelf.missing, batch))
+        return True
 
     async def pick(self, tenant: str, wanted: Sequence[tuple[str, int]]) -> Selection | None:
         """The same for few pages out of many."""
@@ -91,6 +100,10 @@ class VectorCache:
         """Waits for what is moved in the background."""
         if self._shrinking:
             await asyncio.wait(set(self._shrinking.values()))
+
+    def _place_of(self, tenant: str) -> tuple[Shelf, asyncio.Lock]:
+        shelf = self._shelves.setdefault(tenant, Shelf(self._encoder, full_bytes=self._limit))
+        return shelf, self._locks.setdefault(tenant, asyncio.Lock())
 
     @property
     def _shelved_bytes(self) -> int:

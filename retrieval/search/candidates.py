@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from models.encoder import Embedding, Encoder, encoder_id
 from retrieval.documents import PageVectors
@@ -11,6 +11,8 @@ from retrieval.ports import PageIndex
 from retrieval.search.cache import ANY_REVISION, VectorCache
 from retrieval.search.selection import Selection
 from retrieval.search.sketches import SketchCache
+
+_WARM_BATCH = 256
 
 
 async def find_candidates(
@@ -33,7 +35,7 @@ async def find_candidates(
     it. The filter is applied before either cut. named: ids of pages that are candidates however near they are.
     """
     version = encoder_id(encoder)
-    most = exact_limit if sketches is None else max(exact_limit, sketches.most_pages)
+    most = _most_listed(sketches, exact_limit)
     wanted = await pages.matching(tenant, filter, encoder=version, limit=most + 1)
     if len(wanted) > exact_limit:
         found, by_sketch = set(named), list[str]()
@@ -52,3 +54,32 @@ async def find_candidates(
             wanted = [(page_id, ANY_REVISION) for page_id in sorted(passing)]
         return await cache.pick(tenant, wanted) if wanted else None
     return await cache.select(tenant, wanted) if wanted else None
+
+
+async def warm_candidates(
+    pages: PageIndex,
+    cache: VectorCache,
+    sketches: SketchCache | None,
+    encoder: Encoder,
+    tenant: str,
+    *,
+    exact_limit: int,
+    turn: Callable[[], Awaitable[object]],
+) -> None:
+    """Reads what the tenant's first search without a filter would read in `find_candidates`, whatever it asks for.
+    turn: awaited before each batch."""
+    most = _most_listed(sketches, exact_limit)
+    # Where pages are listed from memory, this fills it.
+    wanted = await pages.matching(tenant, EVERYTHING, encoder=encoder_id(encoder), limit=most + 1)
+    if len(wanted) > most:
+        return
+    filled = cache if sketches is None or len(wanted) <= exact_limit else sketches
+    for start in range(0, len(wanted), _WARM_BATCH):
+        await turn()
+        if not await filled.warm(tenant, wanted[start : start + _WARM_BATCH]):
+            return
+
+
+def _most_listed(sketches: SketchCache | None, exact_limit: int) -> int:
+    """The most pages that a search has a list of: beyond, only the vector index knows what is near."""
+    return exact_limit if sketches is None else max(exact_limit, sketches.most_pages)

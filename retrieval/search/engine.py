@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 
 from PIL import Image
@@ -18,7 +18,7 @@ from retrieval.ports import Store
 from retrieval.queries import Query
 from retrieval.search.answers import fetch_records, losses
 from retrieval.search.cache import DEFAULT_CACHE_BYTES, VectorCache
-from retrieval.search.candidates import find_candidates
+from retrieval.search.candidates import find_candidates, warm_candidates
 from retrieval.search.explain import Explanation, draw_explanation, similarity
 from retrieval.search.grouping import Ranking, Wanted, group, rank
 from retrieval.search.matches import Matches, drawn, like_parts, matched
@@ -152,6 +152,22 @@ class SearchEngine:
             regions = matched(await encoder.regions(first), await encoder.regions(second))
         image = await asyncio.to_thread(drawn, first, second, regions) if overlay else None
         return Matches(page_id, other_id, regions, image)
+
+    async def warm(self, *, first: str, turn: Callable[[], Awaitable[object]]) -> None:
+        """Reads into memory what a tenant's first search would wait for: of the tenant `first`, then of the others,
+        while there is room. turn: awaited before each batch, so that what is more urgent comes first. Raises
+        StoreUnavailable, EncoderMismatch."""
+        others = [tenant for tenant in await self._store.tenants() if tenant != first]
+        for tenant in (first, *others):
+            await warm_candidates(
+                self._store.pages,
+                self._cache,
+                self._sketches,
+                self._encoder,
+                tenant,
+                exact_limit=self._exact_limit,
+                turn=turn,
+            )
 
     @property
     def sketched(self) -> int:

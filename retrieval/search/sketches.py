@@ -85,6 +85,14 @@ class SketchCache:
         scores[order] = found
         return [ids[place] for place in there[np.argsort(-scores, kind="stable")[:limit]].tolist()]
 
+    async def warm(self, tenant: str, batch: Sequence[tuple[str, int]]) -> bool:
+        """Reads the sketches of those (page_id, revision), before a search does without them. False where no room is
+        free: it is taken from nothing."""
+        if self.size_bytes >= self._limit:
+            return False
+        await self._fill(tenant, self._shelf_of(tenant), batch)
+        return True
+
     async def settle(self) -> None:
         """Waits for what is done in the background."""
         if self._working:
@@ -99,8 +107,7 @@ class SketchCache:
     async def _followed(
         self, tenant: str, ids: Sequence[str], revisions: NDArray[np.int64], *, complete: bool
     ) -> Located | None:
-        # The tenant that searched last stands last.
-        shelf = self._shelves[tenant] = self._shelves.pop(tenant, None) or Shelf(self._version, full_bytes=self._limit)
+        shelf = self._shelf_of(tenant)
         located = await asyncio.to_thread(shelf.locate, ids, revisions)
         absent = np.arange(len(ids)) if located is None else np.flatnonzero(located.slots < 0)
         if complete and len(shelf) > len(ids) - len(absent):
@@ -114,6 +121,11 @@ class SketchCache:
                 return await asyncio.to_thread(shelf.locate, ids, revisions)
             self._behind(f"fill {tenant}", self._fill_behind(tenant, shelf, missing))
         return located
+
+    def _shelf_of(self, tenant: str) -> Shelf:
+        # The tenant that searched last stands last.
+        shelf = self._shelves[tenant] = self._shelves.pop(tenant, None) or Shelf(self._version, full_bytes=self._limit)
+        return shelf
 
     def _behind(self, name: str, work: Coroutine[None, None, None]) -> None:
         """Does it in the background, unless that is what is being done."""

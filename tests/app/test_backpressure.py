@@ -148,3 +148,21 @@ async def test_a_store_that_hangs_is_not_ready(make_api: MakeApi, monkeypatch: p
     reply = await api.client.get("/readyz")
     assert (reply.status_code, reply.json()["store"]["ok"]) == (503, False)
     assert reply.json()["store"]["detail"] == "The store does not answer in time."
+
+
+async def test_what_can_wait_goes_on_when_nobody_searches() -> None:
+    gate, leave = Gate(1, longest_wait_s=600.0), asyncio.Event()
+
+    async def search() -> None:
+        async with gate.turn():
+            await leave.wait()
+
+    await gate.quiet()
+    asking = [asyncio.create_task(search()) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(gate.quiet())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    leave.set()
+    await waiting
+    assert all(task.done() for task in asking), "nor while one waits for its turn"

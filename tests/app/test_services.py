@@ -121,3 +121,31 @@ async def test_the_queue_shows_what_waits(api: Api) -> None:
     _, body = await _ready(api)
     assert body["queue"]["queued"] == 1
     assert 'claimsight_queue_entries{state="queued"} 1.0' in (await api.client.get("/metrics")).text
+
+
+async def test_a_start_reads_what_searches_want_and_is_ready_before(make_api: MakeApi) -> None:
+    first = await make_api()
+    page = await first.add_page(["hail"])
+    second = await make_api()
+    pages, reading, go_on = second.services.store.pages, asyncio.Event(), asyncio.Event()
+    vectors = pages.vectors
+
+    async def away(tenant: str, page_ids: list[str]) -> object:
+        reading.set()
+        await go_on.wait()
+        raise StoreUnavailable("away")
+
+    async def counted(tenant: str, page_ids: list[str]) -> object:
+        read.extend(page_ids)
+        return await vectors(tenant, page_ids)
+
+    read: list[str] = []
+    pages.vectors = away  # type: ignore[method-assign, assignment]
+    await reading.wait()
+    assert (await _ready(second))[0] == 200
+    go_on.set()
+    pages.vectors = counted  # type: ignore[method-assign, assignment]
+    while not read:
+        # What failed is tried again when readiness is asked for.
+        assert (await _ready(second))[0] == 200
+    assert read == [page["page"]["page_id"]]
