@@ -53,6 +53,16 @@ def _facets(session: str) -> dict[str, Facet]:
     return client().facets(FACET_FIELDS)
 
 
+def reads_files() -> bool:
+    """Whether a search may miss what was just uploaded."""
+    return _reads_files(_of_session())
+
+
+@st.cache_data(ttl=5, max_entries=20, show_spinner=False)
+def _reads_files(session: str) -> bool:
+    return client().reads_files()
+
+
 def search(
     *,
     text: str | None,
@@ -139,3 +149,4 @@ def forget_searches() -> None:
     _search.clear()
     _similar.clear()
     _facets.clear()
+    _reads_files.clear()

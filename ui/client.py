@@ -16,7 +16,8 @@ from ui.records import Asset, Claim, Explanation, Facet, Job, Json, Matches, Me,
 
 READ_TIMEOUT_S = 60.0
 UPLOAD_TIMEOUT_S = 600.0
-MOST_PAGES = 200
+MOST_LISTED = 200
+"""Items of one answer; what is more comes with the next cursor."""
 
 
 class ApiDown(Exception):
@@ -204,9 +205,15 @@ class Client:
         return tuple(Asset.read(item) for item in self._json("GET", _path("claims", claim_id, "assets"))["items"])
 
     def pages(self, claim_id: str) -> tuple[Page, ...]:
-        """The claim's first pages, at most MOST_PAGES."""
-        answer = self._json("GET", _path("claims", claim_id, "pages"), params={"limit": MOST_PAGES})
-        return tuple(Page.read(item) for item in answer["items"])
+        """All of the claim, file by file."""
+        path, params = _path("claims", claim_id, "pages"), {"limit": MOST_LISTED}
+        pages: list[Page] = []
+        while True:
+            answer = self._json("GET", path, params=params)
+            pages += [Page.read(item) for item in answer["items"]]
+            if answer.get("next_cursor") is None:
+                return tuple(pages)
+            params["cursor"] = answer["next_cursor"]
 
     def page(self, page_id: str) -> Page:
         return Page.read(self._json("GET", _path("pages", page_id)))
@@ -231,6 +238,10 @@ class Client:
         answer = self._json("GET", "/v1/jobs", params={"claim_id": claim_id, "limit": 1})
         jobs = [Job.read(item) for item in answer["items"]]
         return jobs[0] if jobs and not jobs[0].finished else None
+
+    def reads_files(self) -> bool:
+        """Whether some upload is on its way just now."""
+        return bool(self._json("GET", "/v1/jobs", params={"state": "running", "limit": 1})["items"])
 
     def retry_job(self, job_id: str) -> Job:
         return Job.read(self._json("POST", _path("jobs", job_id, "retry")))

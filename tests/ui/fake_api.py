@@ -305,7 +305,9 @@ class FakeApi:
 
     async def _pages_of(self, request: Request) -> Response:
         pages = [page for page in self.pages.values() if page["claim_id"] == request.path_params["claim_id"]]
-        return JSONResponse({"items": pages, "next_cursor": None})
+        first, limit = int(request.query_params.get("cursor", 0)), int(request.query_params["limit"])
+        end = first + limit
+        return JSONResponse({"items": pages[first:end], "next_cursor": str(end) if end < len(pages) else None})
 
     async def _page(self, request: Request) -> Response:
         page = self.pages.get(request.path_params["page_id"])
@@ -315,9 +317,13 @@ class FakeApi:
         return Response(self.pictures[request.path_params["page_id"]], media_type="image/jpeg")
 
     async def _jobs_of(self, request: Request) -> Response:
-        claim_id, limit = request.query_params["claim_id"], int(request.query_params["limit"])
-        jobs = [job for job in reversed(self.jobs.values()) if job["claim_id"] == claim_id]
-        return JSONResponse({"items": jobs[:limit], "next_cursor": None})
+        wanted = {name: request.query_params.get(name) for name in ("claim_id", "state")}
+        jobs = [
+            job
+            for job in reversed(self.jobs.values())
+            if all(value in (None, job[name]) for name, value in wanted.items())
+        ]
+        return JSONResponse({"items": jobs[: int(request.query_params["limit"])], "next_cursor": None})
 
     async def _job(self, request: Request) -> Response:
         return JSONResponse(self.jobs[request.path_params["job_id"]])

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.ui.conftest import OpenPage
 from tests.ui.fake_api import DEMO, FakeApi
+from ui import backend
 
 
 def _html(page: AppTest) -> str:
@@ -83,6 +84,14 @@ def test_a_photo_is_searched_with(open_page: OpenPage, api: FakeApi) -> None:
     assert "100% match" in _html(page)
 
 
+def test_while_files_are_read_a_search_says_that_it_misses_them(open_page: OpenPage, api: FakeApi) -> None:
+    api.jobs["job-9"] = {"job_id": "job-9", "claim_id": "C-2026-04507", "state": "running", "entries": []}
+    assert "being read just now" in open_page(q="windscreen").caption[0].value
+    api.jobs["job-9"]["state"] = "succeeded"
+    backend.forget_searches()
+    assert not open_page(q="windscreen").caption
+
+
 def test_pages_instead_of_claims(open_page: OpenPage, api: FakeApi) -> None:
     open_page(q="windscreen", show="pages")
     assert api.asked[-1][2]["group_by"] == "page"
@@ -133,6 +142,29 @@ def test_claim_page_shows_facts_and_pages(open_page: OpenPage) -> None:
     html = _html(page)
     for words in ("C-2026-04507", "$2,419.20", "Honda Civic 2010", "17 Jun 2026", "adjuster-report.pdf, page 2"):
         assert words in html
+
+
+def test_a_claim_of_many_pages_shows_some_and_steps_through_all(
+    open_page: OpenPage, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.client.MOST_LISTED", 20)
+    [first] = api.add_file("C-2026-04507", "scan.jpg", next(iter(api.pictures.values())))
+    for number in range(2, 46):
+        page_id = f"{first[:-1]}{number}"
+        api.pictures[page_id] = api.pictures[first]
+        api.pages[page_id] = {**api.pages[first], "page_id": page_id, "number": number}
+    whole = sum(page["claim_id"] == "C-2026-04507" for page in api.pages.values())
+    page = open_page("views/claim.py", claim="C-2026-04507")
+    assert not page.exception
+    assert _html(page).count('class="cs-file"') == 24
+    assert page.button(key="more-pages").label == f"Show more (24 of {whole} pages)"
+    page.button(key="more-pages").click().run()
+    assert _html(page).count('class="cs-file"') == 48
+    page.button(key="more-pages").click().run()
+    assert _html(page).count('class="cs-file"') == whole
+    assert not [button for button in page.button if button.key == "more-pages"]
+    page.button(key=f"view-{first[:-1]}45").click().run()
+    assert f"{whole} of {whole}" in _html(page)
 
 
 def test_an_unknown_claim_is_said_so(open_page: OpenPage) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from ui.client import ApiDown, ApiProblem, Client, Picture
 from ui.components.cards import facts_html
-from ui.components.claim_form import changes
+from ui.components.claim_form import changes, refusal
 from ui.components.costs import costs
 from ui.components.facts import attribute, money
 from ui.components.filters import build_filter, claim_filter
@@ -228,3 +228,16 @@ def test_a_card_says_that_the_page_holds_the_text_to_the_letter() -> None:
     source = {"rank": 1, "score": 0.8, "page": {"page_id": "p-1", "kind": "page"}, "claim": {"claim_id": "C-1"}}
     assert "exact text" in facts_html(Hit.read({**source, "exact_text": True}))
     assert "exact text" not in facts_html(Hit.read(source))
+
+
+@pytest.mark.parametrize(
+    ("field", "detail", "expected"),
+    [
+        ("claim_id", "claim_id: it takes no spaces.", "Claim number: it takes no spaces."),
+        ("vehicle.year", "A year has four digits.", "Year: A year has four digits."),
+        ("attributes", "There are too many.", "attributes: There are too many."),
+        ("", "That does not work.", "That does not work."),
+    ],
+)
+def test_a_refused_claim_is_told_in_the_words_of_the_form(field: str, detail: str, expected: str) -> None:
+    assert refusal(ApiProblem(status=422, code="invalid_input", title="No", detail=detail, field=field)) == expected

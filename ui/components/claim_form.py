@@ -15,6 +15,22 @@ from ui.components.messages import problem_sentence
 from ui.records import Claim, Json
 
 CURRENCIES = ("EUR", "USD", "GBP", "CAD", "CHF", "AUD")
+_LABELS = {
+    "claim_id": "Claim number",
+    "policy_id": "Policy number",
+    "loss_date": "Date of loss",
+    "reported_date": "Reported on",
+    "loss_amount": "Loss amount",
+    "damage_types": "Damage",
+    "location.city": "City",
+    "location.region": "Region",
+    "location.country": "Country",
+    "vehicle.make": "Vehicle make",
+    "vehicle.model": "Model",
+    "vehicle.year": "Year",
+    "description": "What happened",
+}
+"""The form's names of the API's fields."""
 
 
 @st.dialog("New claim", width="large")
@@ -28,7 +44,7 @@ def new_claim() -> None:
     try:
         claim = backend.client().create_claim(values)
     except ApiProblem as problem:
-        _refused(problem)
+        st.error(refusal(problem), icon=":material/error:")
         return
     backend.forget_searches()
     st.switch_page("views/claim.py", query_params={"claim": claim.claim_id})
@@ -42,7 +58,7 @@ def edit_claim(claim: Claim) -> None:
     try:
         backend.client().change_claim(claim.claim_id, changes(claim, values), version=claim.version)
     except ApiProblem as problem:
-        _refused(problem)
+        st.error(refusal(problem), icon=":material/error:")
         return
     backend.forget_searches()
     st.rerun()
@@ -61,9 +77,10 @@ def _same(value: Any, stored: Any) -> bool:
     return value == stored or (value in (None, "", []) and stored in (None, "", []))
 
 
-def _refused(problem: ApiProblem) -> None:
-    where = f"{problem.field}: " if problem.field else ""
-    st.error(where + problem_sentence(problem), icon=":material/error:")
+def refusal(problem: ApiProblem) -> str:
+    """In the words of the form: the API names a field as its JSON does."""
+    sentence = problem_sentence(problem).removeprefix(f"{problem.field}: ")
+    return f"{_LABELS.get(problem.field, problem.field)}: {sentence}" if problem.field else sentence
 
 
 def _fields(claim: Claim | None) -> dict[str, Any] | None:

@@ -20,6 +20,8 @@ from ui.components.similar import show_similar
 from ui.components.upload import show_reading, show_upload
 from ui.records import Asset, Claim, Page
 
+GALLERY = 24
+
 
 def main() -> None:
     claim_id = st.query_params.get("claim")
@@ -91,8 +93,10 @@ def _pages(claim: Claim, pages: list[Page]) -> None:
     if not pages:
         empty_state("note_stack", "No pages yet", "Add photos and papers of this claim under Files.")
         return
+    key = f"gallery-{claim.claim_id}"
+    shown = int(st.session_state.setdefault(key, GALLERY))
     with st.grid(min_column_width=230, gap=16, key="gallery"):
-        for place, page in enumerate(pages):
+        for place, page in enumerate(pages[:shown]):
             with st.container(border=True, key=f"page-{place}", gap="xsmall"):
                 with st.container(key=f"picture-{place}-{page.kind}"):
                     show_page(page, claim)
@@ -105,6 +109,14 @@ def _pages(claim: Claim, pages: list[Page]) -> None:
                         label="More like this",
                         query_params=like_link(page.page_id),
                     )
+    if shown < len(pages):
+        with st.container(horizontal_alignment="center"):
+            words = f"Show more ({shown} of {counted(len(pages), 'page')})"
+            st.button(words, key="more-pages", icon=":material/expand_more:", on_click=_show_more, args=(key,))
+
+
+def _show_more(key: str) -> None:
+    st.session_state[key] += GALLERY
 
 
 def _files(claim: Claim, assets: tuple[Asset, ...]) -> None:

@@ -66,6 +66,8 @@ def _answer(asked: Asked, filter: Json) -> None:
         return
     with left:
         _headline(asked, _counted(len(answer.hits), group_by, more=answer.next_cursor is not None))
+    if backend.reads_files():
+        st.caption(":material/autorenew: Files are being read just now. They are found as soon as that is done.")
     if not answer.hits:
         _nothing(bool(filter))
         return
@@ -132,7 +134,7 @@ def _liked(page_id: str) -> Page | None:
 
 def _nothing(filtered: bool) -> None:
     if filtered:
-        empty_state("search_off", "Nothing passes these filters", "Remove a filter, or try other words.")
+        empty_state("search_off", "Nothing passes these filters", "Remove a filter to see more.")
     else:
         empty_state(
             "search_off",
