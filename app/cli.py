@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -28,7 +29,6 @@ Settings are CLAIMSIGHT_* variables; `claimsight config` lists them."""
 
 app = typer.Typer(
     name="claimsight",
-    help=_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -45,6 +45,21 @@ ReadableFile = typer.Argument(exists=True, dir_okay=False, readable=True, help="
 class Grouping(StrEnum):
     page = "page"
     claim = "claim"
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(version("claimsight"))
+        raise typer.Exit
+
+
+@app.callback(help=_HELP)
+def _claimsight(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
 
 
 def _known_encoder(name: str | None) -> str | None:
@@ -83,7 +98,9 @@ def serve(
 
 @app.command()
 def worker() -> None:
-    """Run one ingest worker, on this machine or, with MongoDB, on any other that reaches the store.
+    """Run one ingest worker.
+
+    On this machine or, with MongoDB, on any other that reaches the store.
 
     Example: CLAIMSIGHT_STORE=mongodb://db/claims claimsight worker
     """
@@ -159,7 +176,7 @@ def search(
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Find pages or claims by words, by a picture, or by a page or a claim that you know.
+    """Find pages or claims by words, picture, page or claim.
 
     Examples:
 
@@ -203,7 +220,7 @@ def evaluate(
 
     Takes a folder with pages/ and queries.jsonl, or photos with labels.jsonl, which ask for each other by label.
 
-    Example: claimsight evaluate ../shared/data/docs/dev --report run.jsonl
+    Example: claimsight evaluate labelled/ --report run.jsonl
     """
     from app.commands import data
 
@@ -223,9 +240,10 @@ def config(
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Look at Python, poppler, fonts, disk, store, index, encoder, pages and queue, and say what to do.
+    """Look whether all that is needed works, and say what to do.
 
-    Exit 1 when something that is needed does not work.
+    Python, poppler, fonts, disk, store, index, encoder, pages and queue. Exit 1 when something that is needed does not
+    work.
     """
     from app.commands import doctor as command
 

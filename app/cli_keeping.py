@@ -10,7 +10,7 @@ import typer
 from app.commands.invocation import AsJson, finish, quiet_settings
 
 app = typer.Typer()
-audit_app = typer.Typer(help="Who did what: a chain of records that cannot be changed unseen.", no_args_is_help=True)
+audit_app = typer.Typer(help="Who did what: records that cannot be changed unseen.", no_args_is_help=True)
 retention_app = typer.Typer(help="How long claims are kept, and legal hold.", no_args_is_help=True)
 encryption_app = typer.Typer(help="Originals and page pictures, encrypted at rest.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
@@ -25,7 +25,9 @@ def backup(
     folder: Annotated[Path, typer.Argument(file_okay=False, help="Where the backup goes: a new or empty folder.")],
     as_json: AsJson = False,
 ) -> None:
-    """Back up the embedded store, also while it is served and written. The folder holds a manifest of hashes.
+    """Back up the embedded store, also while it is served.
+
+    The folder holds a manifest of hashes.
 
     Example: claimsight backup backups/2026-11-28
     """
@@ -39,7 +41,9 @@ def restore(
     folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The backup.")],
     as_json: AsJson = False,
 ) -> None:
-    """Make the data folder from a backup, checked against its manifest. The data folder must be new or empty.
+    """Make the data folder from a backup.
+
+    The backup is checked against its manifest; the data folder must be new or empty.
 
     Example: CLAIMSIGHT_STORE=sqlite:restored claimsight restore backups/2026-11-28
     """
@@ -50,9 +54,10 @@ def restore(
 
 @app.command()
 def verify(as_json: AsJson = False) -> None:
-    """Check the embedded store: its database, the bytes of every file, the vectors of every page. Exit 1 on faults.
+    """Check the embedded store, all of it.
 
-    Changes nothing; may run while the store is served.
+    Its database, the bytes of every file, the vectors of every page. Exit 1 on faults. Changes nothing; may run while
+    the store is served.
     """
     from app.commands import folder as command
 
@@ -69,10 +74,10 @@ def copy(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Copy everything from one store to another, of either engine, and compare the two. Exit 1 when they differ.
+    """Copy everything from one store to another, and compare.
 
-    May be stopped at any point and started again. Nothing should write to the two meanwhile.
-    Example: claimsight copy --from sqlite:.claimsight/data --to mongodb://db/claims
+    Of either engine. Exit 1 when the two differ. May be stopped at any point and started again. Nothing should write to
+    the two meanwhile. Example: claimsight copy --from sqlite:.claimsight/data --to mongodb://db/claims
     """
     from app.commands import copying
 
@@ -86,9 +91,10 @@ def audit_verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Follow the audit of every tenant from its first record to its last. Exit 1 when one was changed or taken away.
+    """Look whether a record was changed or taken away.
 
-    Keep the printed NUMBER:HASH elsewhere: with --noted even a whole new chain is found out.
+    Follows the audit of every tenant from its first record to its last; exit 1 when one was. Keep the printed
+    NUMBER:HASH elsewhere: with --noted even a whole new chain is found out.
     """
     from app.commands import audit
 
@@ -106,7 +112,9 @@ def audit_export(
         str | None, typer.Option(help="Only searches for these words, also where they are hashed.")
     ] = None,
 ) -> None:
-    """Print the audit of CLAIMSIGHT_TENANT, the oldest record first, one JSON object a line.
+    """Print the audit of CLAIMSIGHT_TENANT.
+
+    The oldest record first, one JSON object a line.
 
     Examples:
 
@@ -122,7 +130,9 @@ def audit_export(
 
 @encryption_app.command("new-key")
 def encryption_new_key() -> None:
-    """Print a new random key for CLAIMSIGHT_ENCRYPTION_KEY or a line of CLAIMSIGHT_ENCRYPTION_KEY_FILE.
+    """Print a new random key.
+
+    For CLAIMSIGHT_ENCRYPTION_KEY, or as a line of CLAIMSIGHT_ENCRYPTION_KEY_FILE.
 
     Example: claimsight encryption new-key > encryption.key
     """
@@ -133,8 +143,10 @@ def encryption_new_key() -> None:
 
 @encryption_app.command("rotate")
 def encryption_rotate(as_json: AsJson = False) -> None:
-    """Encrypt every file with the first of the keys, also those that are not encrypted. May be stopped and started
-    again; searches and uploads go on. It says which keys are still in use.
+    """Encrypt every file with the first of the keys.
+
+    Also those that are not encrypted. May be stopped and started again; searches and uploads go on. It says which keys
+    are still in use.
 
     Example: claimsight encryption rotate
     """
@@ -148,7 +160,9 @@ def retention_run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is due; delete nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete claims that the rules of CLAIMSIGHT_RETENTION_RULES say have been kept long enough. Held ones stay.
+    """Delete claims that have been kept long enough.
+
+    As the rules of CLAIMSIGHT_RETENTION_RULES say; claims under legal hold stay.
 
     Example: claimsight retention run --dry-run
     """
@@ -159,7 +173,10 @@ def retention_run(
 
 @retention_app.command("hold")
 def retention_hold(claim: ClaimNumber) -> None:
-    """Put a claim under legal hold: neither retention nor a request deletes anything of it until it is released."""
+    """Put a claim under legal hold.
+
+    Neither retention nor a request deletes anything of it until it is released.
+    """
     from app.commands import retention
 
     finish(retention.hold(quiet_settings(), claim, True))
@@ -167,7 +184,10 @@ def retention_hold(claim: ClaimNumber) -> None:
 
 @retention_app.command("release")
 def retention_release(claim: ClaimNumber) -> None:
-    """Release a claim from legal hold: it can be deleted again, by a request or by the rules of retention."""
+    """Release a claim from legal hold.
+
+    It can be deleted again, by a request or by the rules of retention.
+    """
     from app.commands import retention
 
     finish(retention.hold(quiet_settings(), claim, False))
@@ -175,7 +195,9 @@ def retention_release(claim: ClaimNumber) -> None:
 
 @retention_app.command("held")
 def retention_held(as_json: AsJson = False) -> None:
-    """List the claims that are under legal hold, by number, with their line, status and last change.
+    """List the claims that are under legal hold.
+
+    By number, with their line, status and last change.
 
     Example: claimsight retention held --json
     """

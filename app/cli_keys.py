@@ -22,7 +22,9 @@ def create(
     days: Annotated[int, typer.Option(min=0, max=36_525, help="How long it is good; 0 for ever.")] = 365,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it, this once: only a hash of it is kept. From the first key on the server asks for keys.
+    """Make a key and print it, this once.
+
+    Only a hash of it is kept. From the first key on the server asks for keys.
 
     Example: claimsight keys create --name "Ann Meyer" --role adjuster
     """
@@ -35,7 +37,10 @@ def create(
 def list_keys(
     tenant: Annotated[str | None, typer.Option(help="Only keys of this tenant.")] = None, as_json: AsJson = False
 ) -> None:
-    """List the keys of all tenants, oldest first, with role, state, end and last use. Keys themselves are not kept."""
+    """List the keys of all tenants.
+
+    Oldest first, with role, state, end and last use. Keys themselves are not kept.
+    """
     from app.commands import keys
 
     finish(keys.show(quiet_settings(), tenant=tenant, as_json=as_json))
@@ -43,7 +48,9 @@ def list_keys(
 
 @app.command("revoke")
 def revoke(key_id: KeyId) -> None:
-    """End a key now and for ever: the next request with it is refused, on every server of this store.
+    """End a key now and for ever.
+
+    The next request with it is refused, on every server of this store.
 
     Example: claimsight keys revoke 0f3a5c7e9b1d2f40
     """
@@ -58,8 +65,10 @@ def rotate(
     grace_hours: Annotated[float, typer.Option(min=0, max=8760, help="How long the old key stays good.")] = 24,
     as_json: AsJson = False,
 ) -> None:
-    """Make the next key of the same name, tenant, role and length of life, and print it, this once. The old one stays
-    good for the hours of grace, so that programs can change over; then it ends.
+    """Make the next key in place of one, and print it, this once.
+
+    Of the same name, tenant, role and length of life. The old one stays good for the hours of grace, so that programs
+    can change over; then it ends.
 
     Example: claimsight keys rotate 0f3a5c7e9b1d2f40 --grace-hours 48
     """

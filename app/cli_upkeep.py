@@ -41,7 +41,10 @@ def index_status(as_json: AsJson = False) -> None:
 def index_drop(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Drop the vector index. Pages and vectors stay; searches fail until `index ensure` has made it again."""
+    """Drop the vector index.
+
+    Pages and vectors stay; searches fail until `index ensure` has made it again.
+    """
     from app.commands import upkeep
 
     if not yes:
@@ -51,7 +54,7 @@ def index_drop(
 
 @encoder_app.command("info")
 def encoder_info(as_json: AsJson = False) -> None:
-    """Say which encoder is configured and which ones made the stored vectors."""
+    """Say which encoder is configured, and whose vectors are stored."""
     from app.commands import upkeep
 
     finish(upkeep.encoder_info(quiet_settings(), as_json=as_json))
@@ -59,7 +62,9 @@ def encoder_info(as_json: AsJson = False) -> None:
 
 @encoder_app.command("reindex")
 def encoder_reindex(as_json: AsJson = False) -> None:
-    """Give every page vectors of the configured encoder, page by page, while searches go on. May be interrupted.
+    """Give every page vectors of the configured encoder.
+
+    Page by page, while searches go on. May be interrupted.
 
     Example: CLAIMSIGHT_ENCODER=voyage claimsight encoder reindex
     """

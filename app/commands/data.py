@@ -23,8 +23,8 @@ from app.schemas.search import HitReply, LossesReply
 from app.services import Services
 from app.settings import Settings
 from app.wiring import load_encoder
-from retrieval.documents import FINISHED_ENTRY, FINISHED_JOB, Claim, EntryState, Job, SearchResult
-from retrieval.errors import Conflict, InvalidInput, Refused
+from retrieval.documents import FINISHED_ENTRY, FINISHED_JOB, Claim, EntryState, Job, Losses, SearchResult
+from retrieval.errors import Conflict, InvalidInput, NotFound, Refused
 from retrieval.evaluation import evaluate
 from retrieval.filters import Filter, parse_filter
 from retrieval.ingestion.intake import Received, RefusedFile
@@ -33,6 +33,7 @@ from retrieval.queries import Query
 
 _CHUNK_BYTES = 1024 * 1024
 _POLL_S = 0.2
+_NO_PAGES = "This store has no pages yet: `claimsight ingest` takes files in; CLAIMSIGHT_STORE names another store."
 
 
 async def ingest(
@@ -46,7 +47,10 @@ async def ingest(
                 made = audit_event(CLI_ACTOR, "claim.create", claim_id, details={})
                 await services.store.claims.put(services.tenant, Claim(claim_id), create_only=True, note=lambda _: made)
         else:
-            await services.store.claims.get(services.tenant, claim_id)
+            try:
+                await services.store.claims.get(services.tenant, claim_id)
+            except NotFound as error:
+                raise NotFound(f"{error.detail} With --create it is made.", code=error.code) from None
         received: list[Received | RefusedFile] = []
         try:
             for path in files:
@@ -111,12 +115,15 @@ async def search(
         shown = [hit.claim.claim_id for hit in result.hits]
         event = audit_event(CLI_ACTOR, action, target, claims=shown, details={**details, "hits": len(result.hits)})
         await services.store.audit.append(services.tenant, event)
-    _tell_found(result, by_claim=group_by == "claim", as_json=as_json, like_claim=claim_id is not None)
+        nothing = "Nothing was found." if claim_id is None else "No claim can be compared with it."
+        if not result.hits and not await services.store.pages.counts(services.tenant):
+            nothing = _NO_PAGES
+    _tell_found(result, by_claim=group_by == "claim", as_json=as_json, nothing=nothing)
     return 0
 
 
-def _tell_found(result: SearchResult, *, by_claim: bool, as_json: bool, like_claim: bool) -> None:
-    """like_claim: a claim was asked with; it may have nothing to compare."""
+def _tell_found(result: SearchResult, *, by_claim: bool, as_json: bool, nothing: str) -> None:
+    """nothing: what to say where there is no hit."""
     if as_json:
         hits = [HitReply.of(hit).model_dump(mode="json", warnings=False) for hit in result.hits]
         costs = [LossesReply.of(losses).model_dump(mode="json") for losses in result.losses]
@@ -124,7 +131,7 @@ def _tell_found(result: SearchResult, *, by_claim: bool, as_json: bool, like_cla
         console.say_json(found)
         return
     if not result.hits:
-        console.note("No claim can be compared with it." if like_claim else "Nothing was found.")
+        console.note(nothing)
         return
     rows = [
         (
@@ -140,10 +147,15 @@ def _tell_found(result: SearchResult, *, by_claim: bool, as_json: bool, like_cla
     console.say(console.table(rows, header=("", "score", "claim", "file", "page id", "words")))
     if by_claim:
         for losses in result.losses:
-            console.say(
-                f"Loss of {losses.count} in {losses.currency}: median {losses.median:,.2f}, "
-                f"half of them {losses.lower:,.2f} to {losses.upper:,.2f}"
-            )
+            console.say(cost_line(losses))
+
+
+def cost_line(losses: Losses) -> str:
+    """What claims of one currency cost; one amount is no median."""
+    if losses.count == 1:
+        return f"Loss of 1 claim in {losses.currency}: {losses.median:,.2f}"
+    spread = f"half of them {losses.lower:,.2f} to {losses.upper:,.2f}"
+    return f"Loss of {losses.count} claims in {losses.currency}: median {losses.median:,.2f}, {spread}"
 
 
 async def evaluate_set(

@@ -17,6 +17,9 @@ import pytest
 from PIL import Image
 
 from app import cli
+from app.commands.data import cost_line
+from app.main import VERSION
+from retrieval.documents import Losses
 from scripts.bench.processes import descendants, lives
 from tests.app.conftest import picture
 from tests.app.shell import Shell
@@ -56,6 +59,14 @@ def test_every_command_explains_itself() -> None:
         assert len(done.output) > 150, command
     overview = CliRunner().invoke(app, ["--help"]).output
     assert all(command[0] in overview for command in COMMANDS)
+    groups = [line.split()[0] for line in overview.partition("Commands:")[2].splitlines() if line]
+    for group in ("", *groups):
+        commands = CliRunner().invoke(app, [*([group] if group else []), "--help"]).output.partition("Commands:")[2]
+        assert "..." not in commands, "a summary is cut"
+
+
+def test_the_version_is_the_one_that_the_api_says(shell: Shell) -> None:
+    assert shell.run("--version").stdout == f"{VERSION}\n"
 
 
 def test_threads_give_their_core_back_soon_and_a_number_that_is_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +93,7 @@ def test_help_does_not_wait_for_the_api() -> None:
     [
         (["fly"], {}, "fly"),
         (["serve", "--port", "0"], {}, "--port"),
-        (["serve", "--host", "0.0.0.0"], {}, "CLAIMSIGHT_API_KEY"),
+        (["serve", "--host", "0.0.0.0", "--port", str(free_port())], {}, "CLAIMSIGHT_API_KEY"),
         (["serve"], {"CLAIMSIGHT_COLOUR": "red"}, "CLAIMSIGHT_COLOUR"),
         (["config"], {"CLAIMSIGHT_PORT": "x"}, "CLAIMSIGHT_PORT"),
         (["worker"], {"CLAIMSIGHT_STORE": "postgres://x"}, "CLAIMSIGHT_STORE"),
@@ -107,7 +118,14 @@ def test_a_claim_that_is_not_there_is_told_with_status_1(shell: Shell, tmp_path:
     (tmp_path / "a.png").write_bytes(picture(["hail"]))
     done = shell.run("ingest", "C-1", "a.png")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "There is no claim 'C-1'.\n"
+    assert done.stderr == "There is no claim 'C-1'. With --create it is made.\n"
+
+
+def test_a_search_of_an_empty_store_says_how_it_is_filled(working: Shell) -> None:
+    done = working.run("search", "hail")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "claimsight ingest" in done.stderr
+    assert working.json("search", "hail")["hits"] == []
 
 
 def test_a_store_that_cannot_be_opened_is_told_with_status_1(shell: Shell, tmp_path: Path) -> None:
@@ -193,6 +211,12 @@ def test_ingest_search_and_upkeep(working: Shell, tmp_path: Path) -> None:
     assert set(findings) == {*machine, *service, "pages", "queue"}
     assert findings["encoder"]["state"] == "ok"
     assert "test-key-secret" not in working.run("doctor").stdout
+
+
+def test_one_loss_is_no_median() -> None:
+    assert cost_line(Losses("EUR", 1, 9.5, 9.5, 9.5, 9.5, 9.5)) == "Loss of 1 claim in EUR: 9.50"
+    several = cost_line(Losses("USD", 3, 1.0, 2.0, 1500.0, 2400.0, 9000.0))
+    assert several == "Loss of 3 claims in USD: median 1,500.00, half of them 2.00 to 2,400.00"
 
 
 def test_doctor_says_what_does_not_work(shell: Shell) -> None:
