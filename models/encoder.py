@@ -190,6 +190,15 @@ class Calibrated(Protocol):
 
 
 @runtime_checkable
+class Reading(Protocol):
+    """An encoder that reads the print on pages."""
+
+    def is_read(self, page: Embedding) -> bool:
+        """Whether so much print was found on it that it is paper or a screen, and no photo of a thing."""
+        ...
+
+
+@runtime_checkable
 class Regional(Protocol):
     """An encoder that can look at a picture part by part."""
 

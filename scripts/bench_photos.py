@@ -31,7 +31,7 @@ from models import Encoder
 from models.local.backbone import Backbone
 from models.local.config import NetworkConfig
 from models.local.pictures import log_aspect, thumbnail
-from models.local.scenes import first_glance
+from models.local.scenes import glances
 from models.local.visual_tower import VisualHead, joined
 from models.training.photos.data import HELD_OUT, SEVERITY_ONLY, Entry, photo_entries
 from models.training.photos.scores import ranking
@@ -146,7 +146,7 @@ def scenes(pictures: Sequence[Image.Image]) -> float:
     side = NetworkConfig().thumbnail
     backbone = Backbone(side)
     looks = (torch.from_numpy(thumbnail(one, side=side))[None] for one in pictures)
-    return mean(first_glance(backbone(look)) is not None for look in looks)
+    return mean(glances(backbone(look)) is not None for look in looks)
 
 
 def enlarged(picture: Image.Image) -> Image.Image:

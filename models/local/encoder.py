@@ -30,7 +30,7 @@ from models.local.memory import give_back, keep_blocks
 from models.local.page_looks import PageLooks
 from models.local.reading import Reader
 from models.local.rotation import rotate_tokens
-from models.local.scoring import explain_words, same_kind, score_pages
+from models.local.scoring import explain_words, is_read, same_kind, score_pages
 from models.local.sketches import coarse_scores, make_sketch
 from models.local.weights import read_weights
 
@@ -120,6 +120,9 @@ class LocalEncoder:
 
     async def same_kind(self, query: Embedding, page: Embedding) -> float | None:
         return same_kind(query, page, self._config.score)
+
+    def is_read(self, page: Embedding) -> bool:
+        return is_read(page)
 
     async def regions(self, image: Image.Image) -> Regions:
         return await self._run(lambda: self._reader.regions(image))

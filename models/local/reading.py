@@ -22,7 +22,7 @@ from models.local.page_tower import Cells
 from models.local.pictures import brightness, log_aspect, padded, reading_copy, thumbnail
 from models.local.probability import cosine_for
 from models.local.regions import regions_of
-from models.local.scenes import AROUND, GLANCES, SCENE_PIXELS, SMALL_PART, first_glance, mean_features
+from models.local.scenes import AROUND, SCENE_PIXELS, SMALL_PART, glances, mean_features
 from models.local.sideways import find_sideways
 from models.local.words import LOOK, as_bytes, plan_query, typed_words
 
@@ -79,8 +79,8 @@ class Reader:
         # Not under autocast: all in bf16, the features would leave those of fp32 by more than 0.001 of the cosine.
         features = self._network.visual.backbone(look)
         summary = self._network.visual.summaries(features, aspect)[0]
-        first = first_glance(features)
-        glanced = self._glances(picture, first) if first is not None else None
+        copies = glances(features)
+        glanced = self._glance(picture, copies) if copies is not None else None
         if glanced is not None:
             keep = distinct(glanced, read, most=read.tokens)
             return self._embedding(summary, glanced.tokens[keep], glanced.boxes[keep])
@@ -103,12 +103,14 @@ class Reader:
             cells=boxes if len(tokens) else None,
         )
 
-    def _glances(self, picture: Image.Image, first: int) -> Found | None:
+    def _glance(self, picture: Image.Image, copies: range) -> Found | None:
         """Copies of a scene, each of twice the pixels, while each shows more than twice the words; then what is around
-        those of the last. None where the picture is worth reading in full: no copy is left that is smaller than the
-        picture, or words are all over it."""
+        those of the last. Without a copy nothing is read. None where the picture is worth reading in full: no copy is
+        left that is smaller than the picture, or words are all over it."""
+        if not copies:
+            return nothing(self._config.network.token_dim)
         words = 0
-        for step in range(first, GLANCES):
+        for step in copies:
             pixels = SCENE_PIXELS << step
             if step and pixels >= picture.width * picture.height:
                 return None

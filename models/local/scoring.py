@@ -60,10 +60,15 @@ def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, devic
 
 def same_kind(query: Embedding, page: Embedding, config: ScoreConfig) -> float | None:
     """Chance that two pictures show the same kind of damage; None for words and for pictures that are read."""
-    if query.words or any(len(one.tokens) >= FULL_PRINT for one in (query, page) if one.tokens is not None):
+    if query.words or is_read(query) or is_read(page):
         return None
     likeness = np.array([float(query.summary @ page.summary)])
     return float(sigmoid(config.picture_slope * likeness + config.picture_bias)[0])
+
+
+def is_read(page: Embedding) -> bool:
+    """Whether a picture holds so much print that it is read, not only looked at."""
+    return page.tokens is not None and len(page.tokens) >= FULL_PRINT
 
 
 def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles:

@@ -51,14 +51,22 @@ class VisualHead(nn.Module):
         """[batch, channels, rows, columns], [batch] -> base and learned part, fp32 unit vectors."""
         steps = features.flatten(2).transpose(1, 2)
         mean = F.normalize(steps.float().mean(1), dim=-1).to(steps.dtype)
+        learned = self.direct(mean).float() + self._detail(steps, aspect)
+        return F.normalize(self.base(mean).float(), dim=-1), F.normalize(learned, dim=-1)
+
+    def _detail(self, steps: Tensor, aspect: Tensor) -> Tensor:
+        """[batch, steps, channels], [batch] -> what the layers add to the learned part, fp32 [batch, numbers], or
+        [numbers] for all alike."""
+        if not self.training and not self.detail.weight.any():
+            # Of layers that were never refined only the constant is left.
+            return self.detail.bias.float()
         h = self.enter(steps) + self.place + self.aspect(aspect[:, None].to(steps.dtype))[:, None]
         everything = torch.ones(h.shape[:2], dtype=torch.bool, device=h.device)
         h = self.norm(self.look(self.scan(h, everything), None))
         weight = self.focus(h).float().softmax(1)
         heads = h.float().unflatten(-1, (POOL_HEADS, -1))
         pooled = torch.cat([(weight[..., None] * heads).sum(1).flatten(1), h.float().mean(1)], dim=-1)
-        learned = self.direct(mean).float() + self.detail(pooled.to(h.dtype)).float()
-        return F.normalize(self.base(mean).float(), dim=-1), F.normalize(learned, dim=-1)
+        return self.detail(pooled.to(h.dtype)).float()
 
 
 class VisualTower(nn.Module):

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from models.encoder import Embedding
+from models.local import reading
 from models.local.config import ReadConfig
 from models.local.layers import Chunks
 from models.local.network import Network
@@ -126,7 +127,10 @@ def test_a_stamp_over_the_rules_of_a_form_is_found() -> None:
     assert found.spots[:, 0].min() < 60
 
 
-def test_a_picture_full_of_texture_is_read_smaller(network: Network) -> None:
+def test_a_picture_full_of_texture_is_read_smaller_where_there_may_be_print(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "glances", lambda _: None)
     picture = noise((480, 320), 2)
     whole, smaller = read(network, picture, tokens=2000), read(network, picture, tokens=2000, cells=300)
     assert whole.tokens is not None

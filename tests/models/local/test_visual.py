@@ -39,6 +39,16 @@ def test_a_picture_alone_and_among_others_has_the_same_vector(tower: VisualTower
         torch.testing.assert_close(tower(pictures, aspect)[1], tower(pictures[1:2], aspect[1:2])[0], atol=1e-4, rtol=0)
 
 
+def test_layers_add_nothing_before_they_are_refined_and_something_after(pictures: torch.Tensor) -> None:
+    tower, aspect = VisualTower(NetworkConfig(thumbnail=SIDE)), torch.zeros(3)
+    as_trained, as_used = tower.train()(pictures, aspect), tower.eval()(pictures, aspect)
+    assert torch.equal(as_trained, as_used)
+    torch.nn.init.normal_(tower.head.detail.weight, std=0.1)
+    refined = tower(pictures, aspect)
+    assert torch.equal(tower.train()(pictures, aspect), refined)
+    assert not torch.equal(refined, as_used)
+
+
 def test_the_packages_weights_are_neither_saved_nor_learned(tower: VisualTower) -> None:
     assert all(name.startswith("head.") for name in tower.state_dict())
     assert {name for name, _ in tower.named_parameters()} == set(tower.state_dict())
