@@ -16,6 +16,7 @@ setup: $(STAMP) ## a virtual environment with everything, and the system package
 $(STAMP): pyproject.toml constraints.txt scripts/system-packages
 	PYTHON=$(PYTHON) scripts/system-packages
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'Installing what Claimsight needs into $(VENV): some minutes, once.'
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $(STAMP)

@@ -57,8 +57,7 @@ async def demo(settings: Settings, *, dashboard_port: int | None, port: int | No
         )
         showing = asyncio.create_task(shown.run(stop))
         try:
-            with console.bars() as bars:
-                await _fill(services, bars)
+            await _fill(services, dashboard)
             await _until_answers(f"{api}/readyz")
             await _until_answers(f"{dashboard}/_stcore/health")
             console.say("")
@@ -70,20 +69,25 @@ async def demo(settings: Settings, *, dashboard_port: int | None, port: int | No
             stop.set()
             await asyncio.shield(showing)
 
-    console.note("Starting; the first time takes a while, for every page is read by the encoder.")
+    console.note("Starting; the first time takes a few minutes, for every page is read by the encoder.")
     await serve(settings, beside=beside)
     return 0
 
 
-async def _fill(services: Services, bars: console.Bars) -> None:
+async def _fill(services: Services, dashboard: str) -> None:
+    """Enters what is not there yet and waits until it is read, which one may watch on the dashboard."""
     await services.engine()
-    report = await seed(
-        services.store,
-        services.intake,
-        services.tenant,
-        progress=lambda done, total: bars.show("claims", done, total),
-    )
-    failed = await _until_indexed(services, report.job_ids, bars)
+    with console.bars() as bars:
+        report = await seed(
+            services.store,
+            services.intake,
+            services.tenant,
+            progress=lambda done, total: bars.show("claims", done, total),
+        )
+        if report.files:
+            await _until_answers(f"{dashboard}/_stcore/health")
+            console.note(f"You may look already: {dashboard}. Files are found as soon as they are read.")
+        failed = await _until_indexed(services, report.job_ids, bars)
     if failed:
         console.note(f"{failed} demo files could not be indexed; `claimsight doctor` may say why.")
 

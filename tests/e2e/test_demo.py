@@ -51,6 +51,7 @@ def test_the_demo_is_ready_when_it_prints_its_addresses_and_can_be_started_again
     files = sum(len(case.files) for case in demo_claims())
     with embedding_service() as embeddings:
         with _demo(tmp_path, embeddings) as (api, dashboard):
+            assert f"You may look already: {dashboard}." in (tmp_path / "demo.log").read_text()
             assert httpx2.get(dashboard, timeout=30).status_code == 200
             claims = httpx2.get(f"{api}/v1/claims", params={"limit": 200}, timeout=30).raise_for_status().json()
             assert len(claims["items"]) == len(demo_claims())
