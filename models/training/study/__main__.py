@@ -1,119 +1,104 @@
-"""Trains all variants of the study beside each other and writes a row for each as it is done.
+"""Trains all variants of the study beside each other and writes a row for each.
 
     python -m models.training.study SETTINGS --assets FOLDER --real FOLDER --out FOLDER [--seconds S]
 
-Writes hybrid.csv (what each variant learned) and hybrid_cost.csv (what it costs). Rows that are there already are not
-made again, so a call that ran out of its seconds is taken up by the same command. Variants are spread over the GPUs.
+Writes hybrid.csv (what each variant learned) and hybrid_cost.csv (what it costs). Every variant makes as many steps as
+the settings say, or as many as fit into the seconds. Rows that are there already are not made again, and those that
+are missing get as many steps as they had. Variants are spread over the GPUs.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import queue
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 
 import torch
 
-from models.training.study.pool import Pool, compose_share
-from models.training.study.run import Row, cost, fields, one, take_device, weights_of
+from models.training.study.group import Shared, run_group
+from models.training.study.run import Row, fields
 from models.training.study.settings import StudySettings
-from models.training.study.variants import VARIANTS, Variant
+from models.training.study.variants import VARIANTS
 
-COST_SHARE = 0.12
-"""Of the seconds, kept for timing the variants alone."""
-COST_FIELDS = ("train_pages_s", "train_gib", "encode_pages_s", "encode_gib", "cpu_s_page")
+COST_FIELDS = ("train_pages_s", "encode_pages_s", "encode_gib", "cpu_s_page")
+GRACE_S = 60.0
+"""After its seconds a process that has not ended is ended."""
 
 
 class Table:
     """A CSV file that grows row by row. key: columns that name a row."""
 
     def __init__(self, path: Path, key: Sequence[str], columns: Sequence[str]) -> None:
-        self.path, self.key, self.columns = path, key, (*key, "claim", *columns, "device", "torch")
-        self.done: set[tuple[str, ...]] = set()
+        self.path, self.columns = path, (*key, "claim", *columns, "device", "torch")
+        self.rows: list[dict[str, str]] = []
         if path.is_file():
             with path.open(encoding="utf-8", newline="") as file:
-                self.done = {tuple(row[column] for column in key) for row in csv.DictReader(file)}
+                self.rows = list(csv.DictReader(file))
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerow(self.columns)
+                csv.writer(file, lineterminator="\n").writerow(self.columns)
+        self.done = {tuple(row[column] for column in key) for row in self.rows}
 
     def add(self, row: Row) -> None:
         """Appends, and says it."""
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
         every: Row = {**row, "device": device, "torch": torch.__version__}
+        rounded = {name: round(value, 5) if isinstance(value, float) else value for name, value in every.items()}
         with self.path.open("a", encoding="utf-8", newline="") as file:
-            csv.DictWriter(file, self.columns).writerow(
-                {name: round(value, 5) if isinstance(value, float) else value for name, value in every.items()}
-            )
-        print({name: value for name, value in every.items() if name != "device"}, flush=True)
+            csv.DictWriter(file, self.columns, lineterminator="\n").writerow(rounded)
+        print({name: value for name, value in rounded.items() if name not in ("device", "torch")}, flush=True)
 
 
 def study(settings: StudySettings, *, assets: Path, real: Path, out: Path, seconds: float) -> None:
     """See the module. A failed variant is said and left out."""
-    begun = time.perf_counter()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    learned = Table(out / "hybrid.csv", ("variant", "seed"), fields(settings))
-    costs = Table(out / "hybrid_cost.csv", ("variant",), COST_FIELDS)
-    waiting = [(variant, seed) for seed in settings.seeds for variant in VARIANTS
-               if (variant.name, str(seed)) not in learned.done]  # fmt: skip
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        context = get_context("spawn")
-        started = context.Value("i", 0)
-        with ProcessPoolExecutor(settings.at_once, context, take_device, (started,)) as processes:
-            shares = [
-                processes.submit(compose_share, settings, assets, folder, device, number, settings.at_once)
-                for number in range(settings.at_once)
-            ]
-            for share in shares:
-                share.result()
-            print(f"composed after {time.perf_counter() - begun:.0f} s", flush=True)
-            running: dict[Future[Row], tuple[Variant, int, float]] = {}
-            took: dict[str, float] = {}
-            while waiting or running:
-                now = time.perf_counter() - begun
-                while len(running) < settings.at_once:
-                    fits = [place for place, (variant, _) in enumerate(waiting)
-                            if now + expected(took, variant) < seconds * (1 - COST_SHARE)]  # fmt: skip
-                    if not fits:
-                        break
-                    variant, seed = waiting.pop(fits[0])
-                    task = processes.submit(one, variant.name, seed, settings, folder, real, device)
-                    running[task] = (variant, seed, now)
-                if not running:
-                    print(f"out of time: {len(waiting)} left", flush=True)
-                    break
-                for task in wait(running, return_when=FIRST_COMPLETED).done:
-                    variant, seed, since = running.pop(task)
-                    took[variant.name] = time.perf_counter() - begun - since
-                    error = task.exception()
-                    if error is not None:
-                        print(f"{variant.name}, seed {seed}: {error.__cause__ or error!r}", flush=True)
+    begun = time.time()
+    tables = {
+        "learned": Table(out / "hybrid.csv", ("variant", "seed"), fields(settings)),
+        "cost": Table(out / "hybrid_cost.csv", ("variant",), COST_FIELDS),
+    }
+    if tables["learned"].rows:
+        settings = replace(settings, steps=int(tables["learned"].rows[0]["steps"]))
+    rows = [(variant.name, seed) for seed in settings.seeds for variant in VARIANTS
+            if (variant.name, str(seed)) not in tables["learned"].done]  # fmt: skip
+    timed = [variant.name for variant in VARIANTS if (variant.name,) not in tables["cost"].done]
+    count = min(len(rows), settings.processes * max(1, torch.cuda.device_count()))
+    context = get_context("spawn")
+    shared = Shared(
+        context.Barrier(count), context.Value("i", settings.steps), context.Lock(), context.Queue(), begun + seconds
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        processes = [
+            context.Process(target=run_group, args=(rows[number::count], timed, settings, number, count, assets, real,
+                                                    Path(folder), shared))
+            for number in range(count)
+        ]  # fmt: skip
+        for process in processes:
+            process.start()
+        alive = True
+        while alive:
+            alive = any(process.is_alive() for process in processes)
+            if any(process.exitcode not in (None, 0) for process in processes):
+                shared.barrier.abort()
+            if time.time() > shared.deadline + GRACE_S:
+                for process in processes:
+                    process.terminate()
+            try:
+                while True:
+                    kind, said = shared.told.get(timeout=1.0)
+                    if isinstance(said, str):
+                        print(said, flush=True)
                     else:
-                        learned.add({"variant": variant.name, "seed": seed, "claim": variant.claim, **task.result()})
-        measure_costs(settings, costs, folder, device)
-    print(f"{time.perf_counter() - begun:.0f} s", flush=True)
-
-
-def expected(took: dict[str, float], variant: Variant) -> float:
-    """Seconds that the variant will take: as with another seed, else as most did."""
-    return took.get(variant.name, median(took.values()) if took else 0.0)
-
-
-def measure_costs(settings: StudySettings, costs: Table, folder: Path, device: str) -> None:
-    """Times each variant that was trained, one after another, with the device to itself."""
-    pool = Pool(settings, folder, device)
-    for variant in VARIANTS:
-        if (variant.name,) not in costs.done and weights_of(folder, variant).is_file():
-            row = cost(variant, settings, pool, weights_of(folder, variant))
-            costs.add({"variant": variant.name, "claim": variant.claim, **row})
+                        tables[kind].add(said)
+            except queue.Empty:
+                continue
+    print(f"{time.time() - begun:.0f} s", flush=True)
 
 
 def main() -> None:

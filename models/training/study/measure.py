@@ -43,11 +43,11 @@ def half(device: torch.device) -> torch.autocast:
 
 
 @torch.no_grad()
-def encoded(reader: ReadingNetwork, images: Tensor) -> list[Tensor]:
-    """Tokens [chunks, token_dim] of each page, as it is read in use."""
+def encoded(reader: ReadingNetwork, images: Tensor, *, at_once: int = AT_ONCE) -> list[Tensor]:
+    """Tokens [chunks, token_dim] of each page, as it is read in use; `at_once` pages a call."""
     pages: list[Tensor] = []
     with half(images.device):
-        for part in images.split(AT_ONCE):
+        for part in images.split(at_once):
             tokens, chunks, _ = reader.page.read(part)
             pages += [row[mask] for row, mask in zip(tokens, chunks.mask, strict=True)]
     return pages
@@ -121,7 +121,7 @@ def needle_recall(
     draw = torch.Generator().manual_seed(length)
     count = len(images)
     step_to = count // candidates
-    long: list[Tensor] = []
+    laid_out: list[Tensor] = []
     apart: list[Tensor] = []
     held: Words = []
     codes: dict[bytes, int] = {}
@@ -130,12 +130,13 @@ def needle_recall(
         parts = [(number * step_to + step) % count for step in range(length)]
         place = torch.randperm(length, generator=draw).tolist()
         laid = [parts[step] for step in place]
-        long += encoded(reader, torch.cat([images[part] for part in laid], 1)[None])
+        laid_out.append(torch.cat([images[part] for part in laid], 1))
         apart.append(torch.cat([pages[part] for part in laid]))
         held.append([word for part in laid for word in words[part]])
         for word in words[parts[0]]:
             if is_number(word) and len(word.rstrip(b"\0")) >= CODE_SIGNS and often[word] == 1:
                 codes[word] = number
+    long = encoded(reader, torch.stack(laid_out), at_once=max(1, AT_ONCE // length))
     owners = Counter(word for page in held for word in set(page))
     asked = [word for word in sorted(codes) if owners[word] == 1]
     right = torch.tensor([codes[word] for word in asked], device=device)

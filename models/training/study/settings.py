@@ -13,16 +13,16 @@ from models.training.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class StudySettings:
-    """run: network of the base, sizes of the pages, rates; its seconds are not used. steps: of every variant. pool:
-    batches that all variants train on, each in an order that its seed draws. held_out: further batches of the first
-    stage, to measure on. needle: lengths of the needle pages, in held-out pages laid below each other; candidates:
-    pages among which a needle is looked for. real_pages: how many validate. at_once: variants that train beside
-    each other."""
+    """run: network of the base, sizes of the pages, rates; its seconds are not used. steps: of every variant, at most.
+    pool: batches that all variants train on, each in an order that its seed draws. held_out: further batches of the
+    first stage, to measure on. needle: lengths of the needle pages, in held-out pages laid below each other;
+    candidates: pages among which a needle is looked for. real_pages: how many validate. processes: a GPU; they share
+    the variants, and each trains its own beside each other."""
 
     run: TrainSettings
     steps: int
     seeds: tuple[int, ...]
-    at_once: int
+    processes: int
     pool: int
     held_out: int
     needle: tuple[int, ...]

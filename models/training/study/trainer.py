@@ -1,12 +1,15 @@
 """Steps of training of one variant, on a GPU as CUDA graphs.
 
 A step of so small a network makes thousands of launches, for which the processor takes several times as long as the GPU
-for the work; recorded once for each size of page, it is one.
+for the work; recorded once for each size of page, it is one. Variants are trained beside each other, each in a stream
+of its own, because the work of one does not fill a GPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -32,10 +35,11 @@ Update = Callable[[Packed], Tensor]
 
 
 class Trainer:
-    """Steps of one variant."""
+    """Steps of one variant. seed: draws the first weights and the order of the batches."""
 
     def __init__(self, variant: Variant, settings: StudySettings, pool: Pool, seed: int) -> None:
-        self.variant, self.settings, self.pool = variant, settings, pool
+        self.variant, self.settings, self.pool, self.seed = variant, settings, pool, seed
+        self.order = pool.order(settings.steps, seed)
         torch.manual_seed(seed)
         self.reader = variant.network(settings.run.network).to(pool.device)
         self.optimiser = optimiser_of(self.reader, settings.run)
@@ -44,20 +48,27 @@ class Trainer:
         self.rate, self.taught = (torch.zeros((), device=pool.device) for _ in range(2))
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate
-        self.updates: dict[int, Update] = {}
+        cuda = pool.device.type == "cuda"
+        self.stream = torch.cuda.Stream(pool.device) if cuda else None
+        self.memory = torch.cuda.graph_pool_handle() if cuda else None
+        self.updates: list[Update] = []
         for number, stage in enumerate(settings.run.stages):
-            self.updates[number] = lambda packed, stage=stage: self.update(packed, stage)
-            if pool.device.type == "cuda":
-                first = next(n for n in range(len(pool.training)) if settings.run.stage_of(n) == number)
-                self.updates[number] = self.recorded(self.updates[number], pool.training[first])
+            plain: Update = partial(self.update, stage=stage)
+            first = next(n for n in range(len(pool.training)) if settings.run.stage_of(n) == number)
+            self.updates.append(self.recorded(plain, pool.training[first]) if cuda else plain)
 
-    def step(self, number: int, step: int) -> Tensor:
-        """Trains on batch `number` of the pool as step `step` of the schedule; the loss."""
-        run, share = self.settings.run, step / self.settings.steps
-        self.rate.fill_(rate(run, step=step, share=share))
+    def step(self, step: int, steps: int) -> Tensor:
+        """Step `step` of `steps`; the loss. On a GPU nothing waits for it, nor for other work: see `stream`."""
+        run, number, share = self.settings.run, self.order[step], step / steps
         taught = 0.0 if not self.variant.learned else 1.0 if step < run.taught_steps else run.taught * (1 - share)
-        self.taught.fill_(taught)
-        return self.updates[run.stage_of(number)](self.pool.training[number])
+        with self.beside():
+            self.rate.fill_(rate(run, step=step, share=share))
+            self.taught.fill_(taught)
+            return self.updates[run.stage_of(number)](self.pool.training[number])
+
+    def beside(self) -> AbstractContextManager[object]:
+        """What is called inside runs beside what other trainers do."""
+        return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
 
     def update(self, packed: Packed, stage: Stage) -> Tensor:
         """Changes the weights by one batch; the loss. Nothing in it waits for the device."""
@@ -80,14 +91,15 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["capturable"] = True
         self.rate.zero_()
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
+        torch.cuda.synchronize(self.pool.device)
+        # In this trainer's stream: what is recorded keeps the scratch memory of the stream it was recorded in, and
+        # trainers that run beside each other must not share it.
+        with self.beside():
             for _ in range(UNRECORDED):
                 update(held)
-        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.synchronize(self.pool.device)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=self.memory, stream=self.stream):
             loss = update(held)
         for state in self.optimiser.state.values():
             for tensor in state.values():
