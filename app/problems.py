@@ -80,6 +80,8 @@ _DETAIL_BY_STATUS = {
     HTTPStatus.NOT_FOUND: "There is nothing at this address. /docs lists what there is.",
     HTTPStatus.METHOD_NOT_ALLOWED: "This address does not take this method.",
 }
+# Where pydantic's own words are about models, not about a request.
+_WORDS = {"extra_forbidden": "there is no such field", "missing": "it is missing"}
 
 
 def status_of(error: ClaimsightError) -> HTTPStatus:
@@ -208,7 +210,7 @@ def _field_errors(raw: Sequence[Any]) -> list[dict[str, str]]:
         if parts and parts[0] in ("body", "query", "path", "header"):
             parts = parts[1:] or ["body"]
         name = ".".join(parts)[:200] or "body"
-        message = str(item.get("msg", "is not valid")).removeprefix("Value error, ")
+        message = _WORDS.get(item.get("type")) or str(item.get("msg", "is not valid")).removeprefix("Value error, ")
         found.append({"field": _speakable(name), "detail": _speakable(f"{name}: {message}.".replace("..", "."))})
     return found or [{"field": "body", "detail": "The request is not valid."}]
 

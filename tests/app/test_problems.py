@@ -127,7 +127,11 @@ async def test_a_wrong_request_is_answered_with_a_problem(
 async def test_every_wrong_field_of_a_claim_is_named(api: Api) -> None:
     reply = await api.client.put("/v1/claims/c", json={"line": "boat", "loss_amount": -1, "colour": "red"})
     assert reply.status_code == 422
-    assert {error["field"] for error in reply.json()["errors"]} == {"line", "loss_amount", "colour"}
+    errors = {error["field"]: error["detail"] for error in reply.json()["errors"]}
+    assert set(errors) == {"line", "loss_amount", "colour"}
+    assert errors["colour"] == "colour: there is no such field."
+    reply = await api.client.post("/v1/claims", json={})
+    assert reply.json()["detail"] == "claim_id: it is missing."
 
 
 async def test_an_unexpected_exception_is_a_problem_without_its_text(

@@ -15,6 +15,7 @@ from ui.components.messages import problem_sentence
 from ui.records import Claim, Json
 
 CURRENCIES = ("EUR", "USD", "GBP", "CAD", "CHF", "AUD")
+_MADE = "made-claim"
 _LABELS = {
     "claim_id": "Claim number",
     "policy_id": "Policy number",
@@ -47,7 +48,15 @@ def new_claim() -> None:
         st.error(refusal(problem), icon=":material/error:")
         return
     backend.forget_searches()
-    st.switch_page("views/claim.py", query_params={"claim": claim.claim_id})
+    st.session_state[_MADE] = claim.claim_id
+    st.rerun()
+
+
+def open_made_claim() -> None:
+    """Goes to the claim that was made just now. Called before the page draws anything: from inside the dialog the
+    filters of the old page would leave their empty sidebar to the new one."""
+    if claim_id := st.session_state.pop(_MADE, None):
+        st.switch_page("views/claim.py", query_params={"claim": claim_id})
 
 
 @st.dialog("Edit claim", width="large")

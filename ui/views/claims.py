@@ -6,7 +6,7 @@ import streamlit as st
 
 from ui import backend, entry
 from ui.components import filters
-from ui.components.claim_form import new_claim
+from ui.components.claim_form import new_claim, open_made_claim
 from ui.components.claim_rows import show_rows
 from ui.components.login import show_to_whoever_is_in
 from ui.components.messages import empty_state
@@ -21,6 +21,7 @@ PAGE = 25
 
 
 def main() -> None:
+    open_made_claim()
     filter = filters.claim_filter(filters.sidebar(backend.facets(), with_kind=False))
     with st.container(
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", key="claims-head"
