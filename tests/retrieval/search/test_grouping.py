@@ -94,7 +94,7 @@ def test_what_was_asked_is_paired_one_to_one() -> None:
     scores = {"a": (0.9, 0.8), "b": (0.7, 0.2)}
     [found], _ = group(ranking(scores, {"a": 1, "b": 1}), "claim", offset=0, limit=5)
     assert [(pair.probe, pair.page_id) for pair in found.pairs] == [(0, "a"), (1, "b")]
-    assert found.score == pytest.approx((0.9 + 0.5 * 0.2) / 1.5)
+    assert found.score == pytest.approx((0.9 + 0.2) / 2)
     assert pages_of(found) == ["a", "b"]
 
 
