@@ -1,11 +1,12 @@
 """The local encoder beside Tesseract on the same pages, in one run: processor time, size of a page, quality by kind.
 
-    python scripts/bench_encoder.py [DATASET] [--fast]
+    python scripts/bench_encoder.py [DATASET] [--fast | --answers]
 
 DATASET is a folder as `claimsight evaluate` reads it. Every page is read by the encoder on one thread and by Tesseract
 on one thread, in turn; then all queries are asked, through the search engine and through BM25 over what Tesseract read.
 Writes encoder.csv, encoder_pages.csv and quality.csv in docs/benchmarks, and the answers of the encoder to
-var/runs/local.jsonl. --fast takes one page in eight and writes nothing.
+var/runs/local.jsonl. --fast takes one page in eight and writes nothing. --answers measures quality alone, with what
+Tesseract read in an earlier run of this script or of bench_ocr.py, and leaves the files of costs as they are.
 """
 
 from __future__ import annotations
@@ -136,14 +137,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", nargs="?", type=Path, default=pages.DEFAULT_DATASET)
     parser.add_argument("--fast", action="store_true", help="one page in eight; prints and writes nothing")
+    parser.add_argument("--answers", action="store_true", help="quality alone; costs stay as they are")
     given = parser.parse_args()
+    if given.fast and given.answers:
+        parser.error("--fast and --answers are two ways to measure less")
     configure_logs("warning")
     stamp = record.stamp(["torch", "numpy", "pillow"], others={"tesseract": tesseract.version()})
     dataset = pages.load(given.dataset)
     with TemporaryDirectory() as folder:
         if given.fast:
             dataset = pages.sample(dataset, every=FAST_EVERY, folder=Path(folder) / "sample")
-        run(dataset, stamp, keep=not given.fast)
+        if given.answers:
+            known = read_pages(dataset, enlarge=1, at_once=os.cpu_count() or 1)
+            answers(dataset, {page_id: reading.text for page_id, reading in known.items()}, stamp, keep=True)
+        else:
+            run(dataset, stamp, keep=not given.fast)
 
 
 def run(dataset: Dataset, stamp: dict[str, str], *, keep: bool) -> None:
@@ -152,10 +160,18 @@ def run(dataset: Dataset, stamp: dict[str, str], *, keep: bool) -> None:
     cost_table = [{**row, **stamp} for row in cost_rows(name, costs, queries_ms)]
     record.show(cost_table)
 
+    answers(dataset, texts, stamp, keep=keep)
+    if keep:
+        record.write_csv(record.BENCHMARKS / "encoder.csv", cost_table)
+        record.write_csv(record.BENCHMARKS / "encoder_pages.csv", [page_row(cost) | stamp for cost in costs])
+
+
+def answers(dataset: Dataset, texts: dict[str, str], stamp: dict[str, str], *, keep: bool) -> None:
+    """Quality of the encoder and of word search over what Tesseract read; keep as for `run`."""
     report = asyncio.run(quality(dataset))
     if report.failed:
         raise SystemExit(f"{len(report.failed)} pages could not be indexed: {report.failed}")
-    quality_table = pages.quality_rows(name, [(one.kind, one.figures) for one in report.runs])
+    quality_table = pages.quality_rows(report.encoder, [(one.kind, one.figures) for one in report.runs])
     systems = word_systems(texts, enlarge=1)
     if keep:
         enlarged = read_pages(dataset, enlarge=2, at_once=os.cpu_count() or 1)
@@ -167,8 +183,6 @@ def run(dataset: Dataset, stamp: dict[str, str], *, keep: bool) -> None:
     record.show_lines(bench_tables.quality(told))
     record.show_lines(bench_tables.quality_by_kind(told))
     if keep:
-        record.write_csv(record.BENCHMARKS / "encoder.csv", cost_table)
-        record.write_csv(record.BENCHMARKS / "encoder_pages.csv", [page_row(cost) | stamp for cost in costs])
         record.write_csv(record.BENCHMARKS / "quality.csv", [{**row, **stamp} for row in quality_table])
         RUN.parent.mkdir(parents=True, exist_ok=True)
         report.write_run(RUN)
