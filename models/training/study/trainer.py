@@ -58,7 +58,8 @@ class Trainer:
             self.updates.append(self.recorded(plain, pool.training[first]) if cuda else plain)
 
     def step(self, step: int, steps: int) -> Tensor:
-        """Step `step` of `steps`; the loss. On a GPU nothing waits for it, nor for other work: see `stream`."""
+        """Step `step` of `steps`; the loss. On a GPU it is there after the next synchronisation: no other stream waits
+        for it."""
         run, number, share = self.settings.run, self.order[step], step / steps
         taught = 0.0 if not self.variant.learned else 1.0 if step < run.taught_steps else run.taught * (1 - share)
         with self.beside():
