@@ -137,7 +137,6 @@ class _Tool(subprocess.Popen[bytes]):
     def __init__(self, args: list[str], **options: Any) -> None:
         limits = _Tool.limits
         counting = Path(args[0]).name == "pdfinfo"
-        self._deadline: float | None = None
         parent = os.getpid()
 
         def bind() -> None:
