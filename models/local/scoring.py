@@ -23,8 +23,6 @@ LONGEST_LOOK = 0.9
 """Length of a page's token up to which it says what the page looks like; print has length 1."""
 BEST = 100
 """Pages that are looked at for words that stand side by side: those with the best scores."""
-FADING = 0.5
-"""Of several words of like meaning on a page, what each counts beside the one before it, the most telling first."""
 FULL_PRINT = 40
 """Tokens from which a picture counts as one that is read, not only looked at."""
 
@@ -123,7 +121,7 @@ def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles
         gains.append((span.first, span.end, value * worth))
     for place, others in alike.items():
         ranked = np.sort(list(others.values()), axis=0)[::-1]
-        gains.append((place, place + 1, np.minimum(weight[place], FADING ** np.arange(len(ranked)) @ ranked)))
+        gains.append((place, place + 1, np.minimum(weight[place], config.fading ** np.arange(len(ranked)) @ ranked)))
     best = [np.zeros(len(shown)) for _ in range(len(plan.words) + 1)]
     for first, end, gain in sorted(gains, key=lambda one: one[1]):
         best[end] = np.maximum(best[end], best[first] + gain)

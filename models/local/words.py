@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from models.local.config import WORD_BYTES
 from models.local.look_words import LAYOUT, SAID
 from models.local.meanings import meanings
+from models.local.short_forms import short_forms
 from models.local.spelling import corrected
 
 MOST_WORDS = 64
 """Words of a query that count; the rest of a longer text is left out."""
 CORRECTED = 0.9
 """Likeness of a known word to one that differs by one letter and is not known."""
+SHORTENED = 0.9
+"""Likeness of a word to its short form, and of a short form to what it stands for."""
 MOST_NEAR = 48
 """Words of like meaning that are looked for beside them."""
 LONGEST_DATE = 4
@@ -74,8 +77,8 @@ class Span:
 class QueryPlan:
     """What is looked for, all of it a function of the typed words. strings: canonical, each once, one token each; those
     that begin with LOOK are names of looks. spans: every typed word alone, in order, then neighbours joined, dates
-    rewritten, looks, and words of like meaning, the nearest first. said: strings that say what was typed; those after
-    them are near it."""
+    rewritten, looks, and what is near: short forms, corrections, words of like meaning, the nearest first. said:
+    strings that say what was typed; those after them are near it."""
 
     words: tuple[str, ...]
     strings: tuple[str, ...]
@@ -153,6 +156,7 @@ def plan_query(words: Sequence[str]) -> QueryPlan:
     said = len(rows)
     table = meanings()
     near = [(likeness, place, other) for place, word in enumerate(letters) for other, likeness in table.of(word)]
+    near += [(SHORTENED, place, other) for place, word in enumerate(letters) for other in short_forms(word)]
     near += [(CORRECTED, place, other) for place, word in enumerate(letters) for other in corrected(word, table.row)]
     for likeness, place, other in sorted(near, key=lambda one: -one[0])[:MOST_NEAR]:
         add("near", place, place + 1, [other], likeness)

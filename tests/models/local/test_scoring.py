@@ -121,6 +121,11 @@ async def test_a_page_with_several_words_of_like_meaning_comes_before_one_with_o
     assert other < 0.05
 
 
+async def test_a_short_form_finds_the_page(encoder: LocalEncoder) -> None:
+    found, other, typed = await scores_of(encoder, "quantity", [["qty"], ["hail"], ["quantity"]])
+    assert typed > found > other + 0.3
+
+
 async def test_a_mistyped_word_finds_the_page(encoder: LocalEncoder) -> None:
     found, other = await scores_of(encoder, "windsheild", [["windshield"], ["hail"]])
     assert found > other + 0.3

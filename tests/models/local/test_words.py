@@ -83,6 +83,25 @@ def test_words_of_like_meaning_come_last_and_nearest_first() -> None:
     assert len(near) <= MOST_NEAR
 
 
+@pytest.mark.parametrize(
+    ("typed", "printed"),
+    [
+        ("quantity", "qty"),
+        ("qty", "quantity"),
+        ("Tel.", "telephone"),
+        ("march", "mar"),
+        ("four", "4"),
+        ("doctor", "dr"),
+    ],
+)
+def test_short_forms_stand_for_the_whole_word_and_back(typed: str, printed: str) -> None:
+    assert {printed} in strings_of(typed, "near")
+
+
+def test_typed_digits_stand_for_themselves() -> None:
+    assert strings_of("4", "near") == []
+
+
 def test_a_narrowed_plan_keeps_what_was_typed_and_the_nearest_words() -> None:
     plan = plan_query(typed_words("damaged windscreens"))
     narrow = plan.narrowed(plan.said + 2)
