@@ -153,6 +153,7 @@ _EXACT_LOOKUP = {"string": "string", "filter": "filter passes", "lookups": "look
 TABLES: Mapping[str, tuple[str, Callable[[Sequence[CsvRow]], list[list[str]]]]] = {
     "quality": ("quality.csv", quality),
     "quality-by-kind": ("quality.csv", quality_by_kind),
+    "meanings": ("meanings.csv", quality_by_kind),
     "ocr": ("ocr.csv", ocr),
     "encoder": ("encoder.csv", columns(_ENCODER)),
     "search": ("search.csv", columns(_SEARCH)),
