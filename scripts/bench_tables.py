@@ -109,6 +109,8 @@ _ENCODER = {"system": "system", "figure": "figure", "count": "count", "mean": "m
 _SEARCH = {"pages": "pages", "filter": "filter", "queries": "queries", "p50_ms": "p50 ms", "p95_ms": "p95 ms",
            "encoder_share": "encoder", "store_share": "store", "rerank_share": "rerank", "http_share": "HTTP",
            "first_ms": "first search ms", "sketched_s": "s until all sketches are read"}  # fmt: skip
+_START = {"pages": "pages", "filter": "filter", "asked": "asked", "starts": "starts", "first_ms": "first search ms",
+          "most_ms": "most", "read_s": "s until then"}  # fmt: skip
 _CANDIDATES = {"pages": "pages", "candidates": "kept", "queries": "queries", "way": "way",
                "recall": "of the exact first ten", "cpu_ms_a_query": "CPU ms a query"}  # fmt: skip
 _INGEST = {"pages": "pages", "pages_per_s": "pages a second", "peak_all_mib": "peak MiB, all processes",
@@ -157,6 +159,7 @@ TABLES: Mapping[str, tuple[str, Callable[[Sequence[CsvRow]], list[list[str]]]]] 
     "ocr": ("ocr.csv", ocr),
     "encoder": ("encoder.csv", columns(_ENCODER)),
     "search": ("search.csv", columns(_SEARCH)),
+    "start": ("start.csv", columns(_START)),
     "candidates": ("candidates.csv", columns(_CANDIDATES)),
     "ingest": ("ingest.csv", columns(_INGEST)),
     "answers-meanwhile": ("ingest.csv", columns(_ANSWERS)),
