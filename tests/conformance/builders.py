@@ -11,9 +11,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.documents import Asset, Claim, Job, Lease, NewEntry, NewPage, Page, PageKind, PageVectors, page_id_of
+from retrieval.documents import (
+    Asset,
+    Claim,
+    EntryState,
+    Job,
+    Lease,
+    NewEntry,
+    NewPage,
+    Page,
+    PageKind,
+    PageVectors,
+    page_id_of,
+)
 from retrieval.errors import NotFound
-from retrieval.ports import Store
+from retrieval.ports import EntryOutcome, Store
 
 TENANT = "acme"
 OTHER_TENANT = "rival"
@@ -21,6 +33,8 @@ ENCODER = "fake/1"
 DIMS = 8
 TTL = timedelta(seconds=60)
 FILE = b"%PDF-1.7 one file"
+DONE = EntryOutcome(EntryState.succeeded)
+BROKEN = EntryOutcome(EntryState.failed, code="damaged", detail="The file is damaged.")
 
 
 class FakeClock:
@@ -164,3 +178,13 @@ async def stored(
     await store.pages.put(lease, made)
     found = await store.pages.get_many(tenant, [new.page.page_id for new in made])
     return [found[new.page.page_id] for new in made]
+
+
+async def take(store: Store, worker_id: str = "worker-1") -> Lease:
+    lease = await store.jobs.lease(worker_id, ttl=TTL)
+    assert lease is not None
+    return lease
+
+
+async def entry_states(store: Store, job: Job) -> list[str]:
+    return [entry.state.value for entry in (await store.jobs.get(TENANT, job.job_id)).entries]
