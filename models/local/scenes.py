@@ -1,9 +1,9 @@
 """Pictures that show a scene and hold no print worth a full reading, told from the features of the look at them.
 
-A linear probe on the mean of the frozen features (models.training.photos.scenes makes it). In doubt a picture is read
-in full. Where the probe is sure of a scene, nothing is read; where it is nearly sure, small copies are looked at
-first, and where those show words, what is around them is read, or the whole picture when larger copies show more and
-more.
+A linear probe on the mean of the frozen features (models.training.photos.scenes makes it). Where it sees print, a
+picture is read in full. Where it is sure of a scene, nothing is read; where it is nearly sure, small copies are looked
+at first, and where those show words, what is around them is read, or the whole picture when larger copies show more and
+more. Where it is in doubt the largest copy says whether there is anything to read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ had not seen, none that covers a quarter of the picture stays below twice that."
 HALF_SURE = 0.2
 """Up to it a picture is taken for a scene too, but looked at no smaller than the third copy: of the plates laid into
 photos that lie between, the first copy shows three in five, the third all that reading in full shows."""
-LATER = 2
+DOUBTFUL = 0.5
+"""Up to it a picture is read in full only where the last copy shows a word. Of the pages laid into photos that lie
+between, the third copy shows none of a page of 268 words; the last shows words of every one."""
+LATER, LAST = 2, GLANCES - 1
 AROUND, SMALL_PART = 0.06, 0.5
 """Of the sides of a scene, what is read around words seen on a copy, where they may begin and end a little beyond what
 was seen; and of its area, the part up to which not all is read."""
@@ -43,9 +46,11 @@ def glances(features: Tensor) -> range | None:
     features: [1, channels, rows, columns], of the backbone."""
     weight, bias = _probe(features.device)
     chance = float(torch.sigmoid(mean_features(features)[0] @ weight + bias))
-    if chance > HALF_SURE:
+    if chance > DOUBTFUL:
         return None
-    return range(0) if chance <= SURE else range(0 if chance <= DOUBT else LATER, GLANCES)
+    if chance <= SURE:
+        return range(0)
+    return range(0 if chance <= DOUBT else LATER if chance <= HALF_SURE else LAST, GLANCES)
 
 
 def mean_features(features: Tensor) -> Tensor:

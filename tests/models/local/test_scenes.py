@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from models.encoder import Embedding
-from models.local import LocalEncoder, reading
+from models.local import LocalEncoder, reading, scenes
 from models.local.reading import Reader
 from models.local.scenes import GLANCES
 from models.training.photos.scenes import laid
@@ -113,3 +114,15 @@ async def test_like_parts_of_two_pictures_are_told(shipped: LocalEncoder) -> Non
     moved = second.boxes[other] - first.boxes[one]
     assert np.abs(moved - 170).max() < 60
     assert len((await shipped.regions(Image.new("RGB", (64, 64), "white"))).vectors) == 0
+
+
+async def test_in_doubt_the_largest_copy_says_whether_a_picture_is_read(
+    shipped: LocalEncoder, studied: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weight = np.zeros(2560, np.float32)
+    doubt = np.float32(np.log(0.4 / 0.6))
+    monkeypatch.setattr(scenes, "_probe", lambda _: (torch.from_numpy(weight), float(doubt)))
+    blank, paper = Image.new("RGB", (900, 700), "white"), page((40, 60, "windscreen"), size=(900, 700), height=60)
+    assert (await embedded(shipped, blank)).tokens is None
+    assert (await embedded(shipped, paper)).tokens is not None
+    assert studied == [(900, 700)]
