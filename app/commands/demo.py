@@ -67,6 +67,7 @@ async def demo(settings: Settings, *, dashboard_port: int | None, port: int | No
             await showing
         finally:
             stop.set()
+            console.note("Ending ...")
             await asyncio.shield(showing)
 
     console.note("Starting; the first time takes a few minutes, for every page is read by the encoder.")
