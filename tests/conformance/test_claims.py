@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from retrieval.documents import Claim, DeletionReport, Facet, FacetValue, JobState, Location, Sort, Vehicle
+from retrieval.documents import Claim, DeletionReport, JobState, Location, Sort, Vehicle
 from retrieval.errors import Conflict, InvalidInput, LeaseLost, NotFound
 from retrieval.filters import EVERYTHING, parse_filter
 from retrieval.ports import Store
@@ -167,175 +166,6 @@ async def test_count(store: Store) -> None:
     await store.claims.put(TENANT, claim("C-1"))
     await store.claims.put(TENANT, claim("C-2"))
     assert await store.claims.count(TENANT) == 2
-
-
-async def listed(store: Store, sort: Sort, *, filter: object = None, limit: int) -> list[str]:
-    """All claim ids of a list, fetched `limit` at a time."""
-    ids: list[str] = []
-    cursor = None
-    while True:
-        part = await store.claims.list(TENANT, parse_filter(filter), sort=sort, cursor=cursor, limit=limit)
-        ids += [kept.claim_id for kept in part.items]
-        if part.next_cursor is None:
-            return ids
-        assert len(part.items) == limit
-        cursor = part.next_cursor
-
-
-@pytest.fixture
-async def sorted_store(store: Store, clock: FakeClock) -> Store:
-    facts: Sequence[dict[str, Any]] = (
-        {"loss_amount": 20.0, "loss_date": date(2026, 1, 2)},
-        {"loss_amount": None, "loss_date": date(2025, 1, 2)},
-        {"loss_amount": 3.5, "loss_date": None},
-        {"loss_amount": 20.0, "loss_date": date(2026, 1, 2)},
-        {"loss_amount": None, "loss_date": None},
-    )
-    for number, given in enumerate(facts):
-        await store.claims.put(TENANT, claim(f"C-{number}", **given))
-        clock.advance(timedelta(microseconds=1))
-    return store
-
-
-@pytest.mark.parametrize(
-    ("sort", "expected"),
-    [
-        (Sort(), "43210"),
-        (Sort("created_at", descending=False), "01234"),
-        (Sort("updated_at"), "43210"),
-        (Sort("loss_amount"), "03214"),
-        (Sort("loss_amount", descending=False), "20314"),
-        (Sort("loss_date"), "03124"),
-        (Sort("loss_date", descending=False), "10324"),
-        (Sort("claim_id"), "43210"),
-        (Sort("claim_id", descending=False), "01234"),
-    ],
-)
-async def test_list_orders_with_missing_values_last_and_ties_by_id(
-    sorted_store: Store, sort: Sort, expected: str
-) -> None:
-    whole = [f"C-{number}" for number in expected]
-    for limit in (1, 2, 5, 50):
-        assert await listed(sorted_store, sort, limit=limit) == whole
-
-
-async def test_list_keeps_its_filter_from_page_to_page(sorted_store: Store) -> None:
-    sort = Sort("loss_amount")
-    assert await listed(sorted_store, sort, filter={"loss_amount": {"gte": 1}}, limit=1) == ["C-0", "C-3", "C-2"]
-
-
-async def test_list_goes_on_where_it_was_when_claims_come_and_go(sorted_store: Store) -> None:
-    sort = Sort("claim_id", descending=False)
-    first = await sorted_store.claims.list(TENANT, EVERYTHING, sort=sort, limit=2)
-    await sorted_store.claims.delete(TENANT, "C-1")
-    await sorted_store.claims.put(TENANT, claim("C-00"))
-    rest = await sorted_store.claims.list(TENANT, EVERYTHING, sort=sort, cursor=first.next_cursor)
-    assert [kept.claim_id for kept in rest.items] == ["C-2", "C-3", "C-4"]
-
-
-async def test_a_cursor_of_another_list_is_refused(sorted_store: Store) -> None:
-    claims = sorted_store.claims
-    first = await claims.list(TENANT, EVERYTHING, sort=Sort(), limit=2)
-    assert first.next_cursor is not None
-    others = [
-        claims.list(TENANT, EVERYTHING, sort=Sort(descending=False), cursor=first.next_cursor),
-        claims.list(TENANT, parse_filter({"line": "auto"}), sort=Sort(), cursor=first.next_cursor),
-        claims.list(OTHER_TENANT, EVERYTHING, sort=Sort(), cursor=first.next_cursor),
-    ]
-    for other in others:
-        with pytest.raises(InvalidInput) as refused:
-            await other
-        assert (refused.value.code, refused.value.field) == ("bad_cursor", "cursor")
-
-
-@pytest.mark.parametrize("made_up", ["", "x", "no base64!", "W10", "bnVsbA", "é", "A" * 5000, "\0"])
-async def test_a_made_up_cursor_is_refused(store: Store, made_up: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        await store.claims.list(TENANT, EVERYTHING, sort=Sort(), cursor=made_up)
-    assert (refused.value.code, refused.value.field) == ("bad_cursor", "cursor")
-
-
-async def test_an_edited_cursor_is_refused(sorted_store: Store) -> None:
-    first = await sorted_store.claims.list(TENANT, EVERYTHING, sort=Sort(), limit=2)
-    assert first.next_cursor is not None
-    for place in range(0, len(first.next_cursor), 3):
-        sign = "A" if first.next_cursor[place] != "A" else "Q"
-        edited = first.next_cursor[:place] + sign + first.next_cursor[place + 1 :]
-        with pytest.raises(InvalidInput) as refused:
-            await sorted_store.claims.list(TENANT, EVERYTHING, sort=Sort(), cursor=edited)
-        assert refused.value.code == "bad_cursor"
-
-
-async def test_list_refuses_a_filter_on_pages(store: Store) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        await store.claims.list(TENANT, parse_filter({"kind": "photo"}), sort=Sort())
-    assert (refused.value.code, refused.value.field) == ("bad_filter", "kind")
-
-
-@pytest.fixture
-async def varied_store(store: Store) -> Store:
-    await store.claims.put(TENANT, claim("C-1", line="auto", loss_amount=10.0, damage_types=("hail", "dent")))
-    await store.claims.put(TENANT, claim("C-2", line="auto", loss_amount=30.0, damage_types=("hail",)))
-    await store.claims.put(TENANT, claim("C-3", line="travel", loss_date=date(2026, 2, 1)))
-    await store.claims.put(TENANT, claim("C-4", line="auto", loss_date=date(2025, 2, 1), vehicle=Vehicle(year=2020)))
-    await store.claims.update(TENANT, "C-1", lambda old: replace(old, attributes={"fleet": True, "km": 5.0}))
-    await store.claims.update(TENANT, "C-2", lambda old: replace(old, attributes={"fleet": False, "km": 7.5}))
-    await store.claims.update(TENANT, "C-3", lambda old: replace(old, attributes={"fleet": "yes", "km": 5.0}))
-    return store
-
-
-def values(facet: Facet) -> list[tuple[object, int]]:
-    return [(found.value, found.count) for found in facet.values]
-
-
-async def test_facets_count_claims_in_the_order_asked(varied_store: Store) -> None:
-    facets = await varied_store.claims.facets(TENANT, EVERYTHING, ["damage_types", "line", "policy_id"])
-    assert [facet.field for facet in facets] == ["damage_types", "line", "policy_id"]
-    assert values(facets[0]) == [("hail", 2), ("dent", 1)]
-    assert values(facets[1]) == [("auto", 3), ("travel", 1)]
-    assert facets[2] == Facet("policy_id")
-
-
-async def test_facets_follow_the_filter(varied_store: Store) -> None:
-    [damage] = await varied_store.claims.facets(TENANT, parse_filter({"loss_amount": {"lt": 20}}), ["damage_types"])
-    assert damage.values == (FacetValue("dent", 1), FacetValue("hail", 1))
-
-
-async def test_facets_of_numbers_and_dates_have_bounds(varied_store: Store) -> None:
-    amount, day, year = await varied_store.claims.facets(
-        TENANT, EVERYTHING, ["loss_amount", "loss_date", "vehicle.year"]
-    )
-    assert (amount.minimum, amount.maximum) == (10.0, 30.0)
-    assert (day.minimum, day.maximum) == ("2025-02-01", "2026-02-01")
-    assert (year.minimum, year.maximum, values(year)) == (2020, 2020, [(2020, 1)])
-
-
-async def test_facets_of_attributes_keep_types_apart(varied_store: Store) -> None:
-    fleet, km = await varied_store.claims.facets(TENANT, EVERYTHING, ["attributes.fleet", "attributes.km"])
-    assert sorted((type(value).__name__, value, count) for value, count in values(fleet)) == [
-        ("bool", False, 1),
-        ("bool", True, 1),
-        ("str", "yes", 1),
-    ]
-    assert (fleet.minimum, fleet.maximum) == (None, None)
-    assert values(km) == [(5.0, 2), (7.5, 1)]
-    assert (km.minimum, km.maximum) == (5.0, 7.5)
-
-
-async def test_facets_show_the_fifty_most_frequent(store: Store) -> None:
-    words = [f"w{number:02}" for number in range(60)]
-    await store.claims.put(TENANT, claim("C-1", damage_types=tuple(words)))
-    await store.claims.put(TENANT, claim("C-2", damage_types=("w59",)))
-    [damage] = await store.claims.facets(TENANT, EVERYTHING, ["damage_types"])
-    assert len(damage.values) == 50
-    assert damage.values[0] == FacetValue("w59", 2)
-
-
-@pytest.mark.parametrize("field", ["kind", "colour", "attributes.No", "vehicle"])
-async def test_facets_of_an_unknown_field(store: Store, field: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        await store.claims.facets(TENANT, EVERYTHING, [field])
-    assert refused.value.code == "bad_filter"
 
 
 async def test_facts_and_their_copies_on_pages_change_together(store: Store) -> None:
