@@ -65,19 +65,20 @@ async def warm_candidates(
     *,
     exact_limit: int,
     turn: Callable[[], Awaitable[object]],
-) -> None:
+) -> bool:
     """Reads what the tenant's first search without a filter would read in `find_candidates`, whatever it asks for.
-    turn: awaited before each batch."""
+    False where memory had no room for all of it. turn: awaited before each batch."""
     most = _most_listed(sketches, exact_limit)
     # Where pages are listed from memory, this fills it.
     wanted = await pages.matching(tenant, EVERYTHING, encoder=encoder_id(encoder), limit=most + 1)
     if len(wanted) > most:
-        return
+        return True
     filled = cache if sketches is None or len(wanted) <= exact_limit else sketches
     for start in range(0, len(wanted), _WARM_BATCH):
         await turn()
         if not await filled.warm(tenant, wanted[start : start + _WARM_BATCH]):
-            return
+            return False
+    return True
 
 
 def _most_listed(sketches: SketchCache | None, exact_limit: int) -> int:

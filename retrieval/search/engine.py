@@ -159,7 +159,7 @@ class SearchEngine:
         StoreUnavailable, EncoderMismatch."""
         others = [tenant for tenant in await self._store.tenants() if tenant != first]
         for tenant in (first, *others):
-            await warm_candidates(
+            room = await warm_candidates(
                 self._store.pages,
                 self._cache,
                 self._sketches,
@@ -168,6 +168,8 @@ class SearchEngine:
                 exact_limit=self._exact_limit,
                 turn=turn,
             )
+            if not room:
+                return
 
     @property
     def sketched(self) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from retrieval.documents import PageVectors
-from retrieval.filters import EVERYTHING
+from retrieval.filters import EVERYTHING, Filter
 from retrieval.ports import Store
 from retrieval.search import SearchEngine, candidates
 from retrieval.search.cache import VectorCache
@@ -107,3 +107,22 @@ async def test_what_was_searched_keeps_its_room(store: Store) -> None:
     for tenant in (TENANT, OTHER_TENANT):
         await tight.warm(tenant, await listed(store, tenant))
     assert len(tight) == PAGES
+
+
+async def test_of_many_tenants_those_are_left_that_find_no_room(
+    store: Store, encoder: FakeEncoder, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    matching = store.pages.matching
+
+    async def noted(tenant: str, filter: Filter, *, encoder: str, limit: int) -> list[tuple[str, int]]:
+        asked.append(tenant)
+        return await matching(tenant, filter, encoder=encoder, limit=limit)
+
+    monkeypatch.setattr(store.pages, "matching", noted)
+    monkeypatch.setattr(candidates, "_WARM_BATCH", 1)
+    for tenant in (TENANT, OTHER_TENANT):
+        await add_words(store, encoder, "C-1", *WORDS, tenant=tenant)
+    await SearchEngine(store, encoder, cache_bytes=2000).warm(first=OTHER_TENANT, turn=at_once)
+    assert asked == [OTHER_TENANT]
+    assert 0 < len(read) < PAGES
