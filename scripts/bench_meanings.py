@@ -94,7 +94,6 @@ def ways(folder: Path) -> dict[str, Rank]:
 
     return {
         packed.encoder: scored(),
-        "the most telling word of like meaning alone": scored(fading=0.0),
         "no words of like meaning": scored(near=0.0),
         "known text, words": WordSearch(texts, with_grams=False).rank,
         "known text, words + 4-grams": WordSearch(texts, with_grams=True).rank,

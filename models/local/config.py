@@ -56,8 +56,7 @@ class ScoreConfig:
     seen of a page instead of printed on it. Where most words say what a page looks like, that counts in full, printed:
     factor of those words in print, filler: of the rarity of the words around them. common: factor of the
     rarity of words that hold a question together. near: factor of a word that means the same as a typed one, falling
-    to 0 at a likeness of near_from; near_doubt: probability up to which it does not count; fading: of several of them
-    on a page, what each counts beside the one before it, the most telling first. topic_slope, topic_bias:
+    to 0 at a likeness of near_from; near_doubt: probability up to which it does not count. topic_slope, topic_bias:
     for the cosine of the summaries of words and picture; topic: most that words score on a picture without print, so
     that a page that prints them all comes first. picture_slope, picture_bias: for the cosine of the summaries of two
     pictures, the chance that both show the same kind of damage (scripts/calibrate_photos.py); print: share of the
@@ -77,7 +76,6 @@ class ScoreConfig:
     near: float = 0.75
     near_from: float = 0.4
     near_doubt: float = 0.2
-    fading: float = 0.5
     topic: float = 0.6
     topic_slope: float = 10.0
     topic_bias: float = -4.0

@@ -29,8 +29,8 @@ FULL_PRINT = 40
 
 def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, device: torch.device) -> FloatArray:
     """float32 (P,) in 0..1. Words: the mean of P(word on page), weighted by rarity, less where neighbours in the query
-    stand apart on the page; pictures of scenes without print are found by what they show. Pictures: likeness of the
-    summaries, and the share of the query's print that the page holds."""
+    stand apart on the page; pictures without print are found by what they show. Pictures: likeness of the summaries,
+    and the share of the query's print that the page holds."""
     if query.encoder != pages.encoder:
         raise ValueError(f"vectors of {query.encoder} and {pages.encoder} cannot be compared")
     likeness = (pages.summaries @ query.summary).astype(np.float64)
@@ -43,7 +43,8 @@ def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, devic
             apart = np.ones(len(pages))
             apart[best] -= together(plan, query.tokens[: len(plan.strings)], pages, best, config)
             print_score = print_score * (1.0 - config.apart * apart)
-        topic = config.topic * looked_at(pages) * sigmoid(config.topic_slope * likeness + config.topic_bias)
+        looked_at = 1.0 - np.minimum(1.0, np.diff(pages.offsets) / FULL_PRINT)
+        topic = config.topic * looked_at * sigmoid(config.topic_slope * likeness + config.topic_bias)
         scores = 1.0 - (1.0 - print_score) * (1.0 - topic)
     else:
         scores = sigmoid(config.picture_slope * likeness + config.picture_bias)
@@ -55,20 +56,6 @@ def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, devic
             share = config.print * min(1.0, len(printed) / FULL_PRINT)
             scores = (1.0 - share) * scores + share * (shown @ weight) / weight.sum()
     return np.clip(scores, 0.0, 1.0).astype(np.float32)
-
-
-def looked_at(pages: PackedPages) -> Doubles:
-    """(P,) in 0..1: how much of a picture is what it shows instead of print. 0 where it is said what the picture looks
-    like, as of every page and no scene: a page of few words is no photo."""
-    counts = np.diff(pages.offsets)
-    few = np.flatnonzero((counts > 0) & (counts < FULL_PRINT))
-    share = 1.0 - np.minimum(1.0, counts / FULL_PRINT)
-    if len(few):
-        rows = np.concatenate([np.arange(*pages.offsets[page : page + 2]) for page in few])
-        length = np.linalg.norm(pages.tokens[rows].astype(np.float32), axis=1) * pages.scales[rows]
-        starts = np.cumsum(counts[few]) - counts[few]
-        share[few[np.minimum.reduceat(length, starts) < LONGEST_LOOK]] = 0.0
-    return share
 
 
 def same_kind(query: Embedding, page: Embedding, config: ScoreConfig) -> float | None:
@@ -88,8 +75,7 @@ def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles
     """(P,) in 0..1. shown: (P, strings), probability that a string stands on a page.
 
     The typed words are cut into spans (a word, two joined, a date, a look, a word of like meaning) so that the sum of
-    rarity times probability is largest. A word of like meaning is worth its own rarity at most, and all that stand for
-    one typed word add up to no more than that word: a page that holds several of them is about what was meant.
+    rarity times probability is largest. A word of like meaning is worth its own rarity at most.
     """
     seen, layout = plan.seen(), plan.layout()
     values = [
@@ -106,25 +92,14 @@ def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles
     elif (~common).sum() >= QUESTION:
         weight[common] *= config.common
     known = rarity(shown.sum(0), len(shown))
-    gains: list[tuple[int, int, Doubles]] = []
-    alike: dict[int, dict[str, Doubles]] = {}
-    for span, value in zip(plan.spans, values, strict=True):
+    best = [np.zeros(len(shown)) for _ in range(len(plan.words) + 1)]
+    for span, value in sorted(zip(plan.spans, values, strict=True), key=lambda pair: pair[0].end):
         worth = weight[span.first : span.end].sum()
         if span.kind == "near":
-            gain = value * min(worth, known[span.rows[0]])
-            # One and many are a letter apart, so that the same print may pass for both: they count once.
-            one, others = plan.strings[span.rows[0]].removesuffix("s"), alike.setdefault(span.first, {})
-            others[one] = np.maximum(others.get(one, 0.0), gain)
-            continue
-        if span.kind == "look":
+            worth = min(worth, known[span.rows[0]])
+        elif span.kind == "look":
             worth = min(worth, known[list(span.rows)].min())
-        gains.append((span.first, span.end, value * worth))
-    for place, others in alike.items():
-        ranked = np.sort(list(others.values()), axis=0)[::-1]
-        gains.append((place, place + 1, np.minimum(weight[place], config.fading ** np.arange(len(ranked)) @ ranked)))
-    best = [np.zeros(len(shown)) for _ in range(len(plan.words) + 1)]
-    for first, end, gain in sorted(gains, key=lambda one: one[1]):
-        best[end] = np.maximum(best[end], best[first] + gain)
+        best[span.end] = np.maximum(best[span.end], best[span.first] + value * worth)
     return best[-1] / weight.sum()
 
 

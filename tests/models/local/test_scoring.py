@@ -114,13 +114,6 @@ async def test_the_typed_word_comes_before_words_that_mean_the_same(encoder: Loc
     assert typed > form > meant > 0.1
 
 
-async def test_a_page_with_several_words_of_like_meaning_comes_before_one_with_one(encoder: LocalEncoder) -> None:
-    pages = [["car"], ["vehicle", "truck", "sedan"], ["vehicle"], ["hail"]]
-    typed, several, one, other = await scores_of(encoder, "car", pages)
-    assert typed >= several > one + 0.05
-    assert other < 0.05
-
-
 async def test_a_short_form_finds_the_page(encoder: LocalEncoder) -> None:
     found, other, typed = await scores_of(encoder, "quantity", [["qty"], ["hail"], ["quantity"]])
     assert typed > found > other + 0.3
@@ -253,15 +246,6 @@ def test_a_few_words_in_a_photo_do_not_outweigh_its_look() -> None:
     summaries = np.stack([query.summary, unit(len(query.summary), seed=2)])
     scores = score_pages(query, packed([None, query.tokens], summaries), CONFIG.score, CPU)
     assert scores[0] > scores[1]
-
-
-def test_a_page_of_few_words_is_no_photo_for_typed_words() -> None:
-    query, print_and_look = text_query(1), unit(3, DIMS, seed=5)
-    print_and_look[2] *= 0.5  # as short as what is said of a page's look
-    summaries = np.tile(query.summary, (2, 1))
-    photo, page = score_pages(query, packed([print_and_look[:2], print_and_look], summaries), SEEING, CPU)
-    assert photo > 0.3
-    assert page < 0.05
 
 
 def test_a_photo_without_print_ranks_by_its_look() -> None:
