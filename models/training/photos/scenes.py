@@ -5,7 +5,7 @@
 PHOTOS: a folder with labels.jsonl, as data/photos/train: scenes. PAGES: as data/docs/train; its pages, parts of them,
 pages laid into photos at an angle, and plates with a few signs laid into photos hold print. Pages that no shipped
 weights may learn from are left out. Prints what the probe misses on a quarter of the photos and pages that it did not
-see, which is what models.local.scenes.DOUBT was chosen by.
+see, which is what models.local.scenes.SURE and DOUBT were chosen by.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from models.local.backbone import Backbone
 from models.local.config import NetworkConfig
 from models.local.pictures import thumbnail
-from models.local.scenes import DOUBT, PROBE, mean_features
+from models.local.scenes import DOUBT, PROBE, SURE, mean_features
 from models.training.photos.data import Entry, page_entries, photo_entries
 
 SHARES = (0.15, 0.25, 0.4, 0.75)
@@ -187,7 +187,8 @@ def report(features: Tensor, has_print: Tensor, kinds: Sequence[tuple[str, int, 
     names = [f"{kind}, {share:.0%}" if kind == "page in a photo" else kind for kind, _, share in kinds]
     for name in sorted(set(names)):
         part = told[[one == name for one in names]]
-        print(f"{name}: {len(part)}, taken for a scene {(part <= DOUBT).float().mean():.4f}, least {part.min():.4f}")
+        sure, scene = ((part <= bound).float().mean() for bound in (SURE, DOUBT))
+        print(f"{name}: {len(part)}, unread {sure:.4f}, taken for a scene {scene:.4f}, least {part.min():.4f}")
 
 
 if __name__ == "__main__":
