@@ -99,6 +99,21 @@ def test_an_edit_sends_only_what_changed() -> None:
     assert changes(claim, {**same, "location": moved}) == {"location": moved}
 
 
+@pytest.mark.parametrize(
+    ("state", "code", "again"),
+    [
+        ("failed", "encrypted", False),
+        ("failed", "too_many_pages", False),
+        ("failed", "encoder_unavailable", True),
+        ("failed", "store_unavailable", True),
+        ("cancelled", "", True),
+        ("succeeded", "", False),
+    ],
+)
+def test_another_try_is_offered_where_the_same_file_may_be_read_next_time(state: str, code: str, again: bool) -> None:
+    assert Entry("a.pdf", state, code, "", 0, None).worth_another_try is again
+
+
 def test_progress_shows_pages_and_reason() -> None:
     running = entry_html(Entry("a.pdf", "running", "", "", pages_done=3, pages_total=12))
     assert "3 of 12 pages" in running

@@ -104,7 +104,7 @@ def show_job(job: Job) -> None:
         head.markdown(f"**{_job_words(job)}** · {_done_words(job)}")
         if not job.finished:
             head.button("Cancel", key="cancel-job", type="tertiary", on_click=_cancel, args=(job.job_id,))
-        elif any(entry.state in ("failed", "cancelled") for entry in job.entries):
+        elif any(entry.worth_another_try for entry in job.entries):
             head.button("Try again", key="retry-job", type="tertiary", on_click=_retry, args=(job.job_id,))
         for entry in job.entries:
             st.html(entry_html(entry))

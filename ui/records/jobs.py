@@ -6,6 +6,22 @@ from dataclasses import dataclass
 
 from ui.records.answer import Json
 
+OF_THE_FILE = frozenset(
+    (
+        "damaged",
+        "empty_file",
+        "encrypted",
+        "file_too_large",
+        "no_pages",
+        "page_too_large",
+        "too_many_pages",
+        "too_many_pixels",
+        "too_small",
+        "unsupported_type",
+    )
+)
+"""Codes of failures that the same file meets every time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -21,6 +37,11 @@ class Entry:
     @property
     def finished(self) -> bool:
         return self.state in ("succeeded", "duplicate", "failed", "cancelled")
+
+    @property
+    def worth_another_try(self) -> bool:
+        """Whether the same file may be read the next time."""
+        return self.state == "cancelled" or (self.state == "failed" and self.code not in OF_THE_FILE)
 
 
 @dataclass(frozen=True, slots=True)
