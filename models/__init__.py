@@ -8,6 +8,7 @@ from models.encoder import (
     FloatArray,
     PackedPages,
     QueryInput,
+    Reading,
     SimilarityMap,
     encoder_id,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "FloatArray",
     "PackedPages",
     "QueryInput",
+    "Reading",
     "SimilarityMap",
     "create_encoder",
     "dequantise_tokens",

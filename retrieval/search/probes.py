@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from models.encoder import Embedding, Encoder, EncoderError, QueryInput, Reading, encoder_id
+from models.encoder import Embedding, Encoder, EncoderError, QueryInput, encoder_id
 from models.packing import dequantise_tokens, quantise_tokens
 from retrieval.documents import Page, PageVectors
 from retrieval.errors import EncoderTrouble, InvalidInput, NotFound
@@ -49,7 +48,7 @@ async def embed_query(pages: PageIndex, encoder: Encoder, tenant: str, query: Qu
     if query.page_id is not None:
         return Probes([await _embed_stored(pages, encoder, tenant, query.page_id)], (query.page_id,))
     if query.claim_id is not None:
-        chosen = await _chosen_pages(pages, encoder, tenant, query.claim_id, query.page_ids)
+        chosen = await _chosen_pages(pages, tenant, query.claim_id, query.page_ids)
         return Probes([await _embed_stored(pages, encoder, tenant, page_id) for page_id in chosen], chosen)
     asked: list[QueryInput] = [query.text] if query.text is not None else list(query.images)
     with encoder_errors():
@@ -63,9 +62,7 @@ async def embed_query(pages: PageIndex, encoder: Encoder, tenant: str, query: Qu
     return Probes(probes)
 
 
-async def _chosen_pages(
-    pages: PageIndex, encoder: Encoder, tenant: str, claim_id: str, wanted: Sequence[str]
-) -> tuple[str, ...]:
+async def _chosen_pages(pages: PageIndex, tenant: str, claim_id: str, wanted: Sequence[str]) -> tuple[str, ...]:
     """`wanted`, or the claim's photos without near copies, or its pages where it has no photo; at most MAX_PAGES.
 
     Papers are left out beside photos because a form is like the same form of every other claim: compared too, they
@@ -86,40 +83,22 @@ async def _chosen_pages(
         cursor = listing.next_cursor
         if cursor is None:
             break
+    listed = [page for page in listed if page.kind == "photo"] or listed
     vectors = await pages.vectors(tenant, [page.page_id for page in listed])
-    listed = [page for page in listed if page.page_id in vectors]
-    return await asyncio.to_thread(_asking, listed, vectors, encoder)
+    return await asyncio.to_thread(_unlike, [page for page in listed if page.page_id in vectors], vectors)
 
 
-def _asking(listed: Sequence[Page], vectors: Mapping[str, PageVectors], encoder: Encoder) -> tuple[str, ...]:
-    """The first MAX_PAGES photos that are not much like one before them; without photos, the first pages: printed ones
-    look alike and differ."""
-    pages_of = Counter(page.asset_id for page in listed)
-    photos = {
-        page.page_id
-        for page in listed
-        if page.kind == "photo" or (pages_of[page.asset_id] == 1 and _unread(vectors[page.page_id], encoder))
-    }
-    if not photos:
-        return tuple(page.page_id for page in listed[:MAX_PAGES])
+def _unlike(pages: Sequence[Page], vectors: Mapping[str, PageVectors]) -> tuple[str, ...]:
+    """The first MAX_PAGES without photos much like one before them. Printed pages look alike and differ."""
     chosen: list[str] = []
-    for page_id in (page.page_id for page in listed if page.page_id in photos):
-        mine = vectors[page_id]
-        others = (vectors[other] for other in chosen)
+    for page in pages:
+        mine = vectors[page.page_id]
+        others = (vectors[other] for other in chosen if page.kind == "photo")
         if not any(mine.encoder == theirs.encoder and mine.summary @ theirs.summary >= NEAR_COPY for theirs in others):
-            chosen.append(page_id)
+            chosen.append(page.page_id)
         if len(chosen) == MAX_PAGES:
             break
     return tuple(chosen)
-
-
-def _unread(stored: PageVectors, encoder: Encoder) -> bool:
-    """A thing on a white ground has the colours of paper and was stored as a page, but one who reads finds no print on
-    it: half of the parcels and phones among the training photos. Beside other pages of its file it would be a blank
-    one."""
-    if not isinstance(encoder, Reading) or stored.encoder != encoder_id(encoder):
-        return False
-    return not encoder.is_read(as_embedding(stored))
 
 
 async def _embed_stored(pages: PageIndex, encoder: Encoder, tenant: str, page_id: str) -> Embedding:

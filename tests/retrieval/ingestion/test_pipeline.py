@@ -275,3 +275,29 @@ async def test_a_photo_of_another_claim_is_noted_on_entry_and_file(house: House)
     assert warned["page.pdf"] == ()
     [first] = await house.store.assets.list(TENANT, "elsewhere")
     assert first.warnings == ()
+
+
+class Reads(FakeEncoder):
+    """Finds print where there is any ink."""
+
+    def is_read(self, page: Embedding) -> bool:
+        assert page.tokens is not None
+        return bool((page.tokens @ page.tokens[0] < 0.99).any())
+
+
+@pytest.mark.parametrize(("encoder", "kind"), [(Reads(), "photo"), (FakeEncoder(), "page")], ids=["reads", "does not"])
+async def test_a_thing_on_a_white_ground_is_a_photo_where_the_encoder_finds_no_print_on_it(
+    house: House, tmp_path: Path, encoder: FakeEncoder, kind: str
+) -> None:
+    """By its colours it is paper. Alone in its file it is no blank page; beside others it may be one."""
+    house.encoder = encoder
+    blank = io.BytesIO()
+    Image.new("RGB", (320, 320), (250, 250, 250)).save(blank, "PNG")
+    await house.ingest([("parcel.png", blank.getvalue())])
+    await house.ingest([("letter.pdf", document(tmp_path, 1))])
+    await house.ingest([("blank.pdf", document(tmp_path, 2, blank=(2,)))])
+    names = {asset.asset_id: asset.filename for asset in await house.store.assets.list(TENANT, CLAIM)}
+    pages = (await house.store.pages.list(TENANT, claim_id=CLAIM)).items
+    kinds = {(names[page.asset_id], page.number): page.kind for page in pages}
+    assert kinds == {("parcel.png", 1): kind, ("letter.pdf", 1): "page", ("blank.pdf", 1): "page",
+                     ("blank.pdf", 2): "page"}  # fmt: skip

@@ -13,7 +13,7 @@ from retrieval.ports import Store
 from retrieval.queries import MAX_PAGES, Query
 from retrieval.search import SearchEngine
 from tests.conformance.builders import OTHER_TENANT, TENANT, claim
-from tests.fakes.encoder import FakeEncoder, draw_words
+from tests.fakes.encoder import FakeEncoder
 from tests.retrieval.search.building import add_pages, ask
 
 on_both_engines = pytest.mark.parametrize("store", ["sqlite", "mongodb"], indirect=True)
@@ -138,26 +138,6 @@ async def test_near_copies_among_its_own_photos_ask_once_and_papers_only_where_t
     result = await engine.search(TENANT, like("W"))
     assert result.asked == (photos[0], photos[2])
     assert (await engine.search(TENANT, like("W", page_ids=(letter,)))).asked == (letter,)
-
-
-class Reads(FakeEncoder):
-    """Finds print on the pages that draw_words has drawn: most of such a page is one white."""
-
-    def is_read(self, page: Embedding) -> bool:
-        assert page.tokens is not None
-        return bool((page.tokens @ page.tokens[-1] > 0.99).sum() > 8)
-
-
-async def test_a_photo_stored_as_a_page_asks_too_where_the_encoder_finds_no_print_on_it(store: Store) -> None:
-    encoder = Reads()
-    engine = SearchEngine(store, encoder)
-    await _some(store, encoder)
-    [dent] = await add_pages(store, encoder, "W", [photo("dent")], kind="photo")
-    [parcel] = await add_pages(store, encoder, "W", [photo("parcel")])
-    await add_pages(store, encoder, "W", [draw_words(["letter"])])
-    await add_pages(store, encoder, "W", [draw_words(["policy"]), photo("back of the policy")])
-    assert set((await engine.search(TENANT, like("W"))).asked) == {dent, parcel}
-    assert (await SearchEngine(store, FakeEncoder()).search(TENANT, like("W"))).asked == (dent,)
 
 
 async def test_a_claim_of_many_pages_asks_with_the_first_of_them(
