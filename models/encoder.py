@@ -194,7 +194,7 @@ class Reading(Protocol):
     """An encoder that reads the print on pages."""
 
     def is_read(self, page: Embedding) -> bool:
-        """Whether so much print was found on it that it is paper or a screen, and no photo of a thing."""
+        """Whether it was read as paper and screens are, and not seen to be a scene that holds little print or none."""
         ...
 
 

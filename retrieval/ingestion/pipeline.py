@@ -143,8 +143,8 @@ class Pipeline:
 
     def _kind(self, rendered: RenderedPage, embedding: Embedding, progress: _Progress) -> PageKind:
         """A thing on a white ground has the colours of paper, as have half of the parcels and phones among the training
-        photos; where the encoder reads and finds no print, a picture alone in its file is a photo. Beside other pages
-        it would be a blank one."""
+        photos; where the encoder saw a scene and did not read it, a picture alone in its file is a photo. Beside other
+        pages it would be a blank one."""
         if rendered.kind == "page" and progress.page_count == 1 and isinstance(self._encoder, Reading):
             return "page" if self._encoder.is_read(embedding) else "photo"
         return rendered.kind

@@ -17,7 +17,7 @@ from models.encoder import Embedding, FloatArray, PackedPages
 from models.local import LocalEncoder, scoring
 from models.local.config import ScoreConfig
 from models.local.neighbours import together
-from models.local.scoring import FULL_PRINT, score_pages
+from models.local.scoring import FULL_PRINT, is_read, score_pages
 from models.local.words import plan_query
 from models.packing import pack_pages, quantise_tokens
 from tests.models.local.conftest import CONFIG
@@ -337,3 +337,16 @@ def test_neighbours_are_those_of_a_plain_search(pages: list[list[int]], chance: 
     got = together(plan, tokens, block, np.arange(len(pages)), CONFIG.score)
     expected = [np.mean([side_by_side(page, a, b) for a, b in itertools.pairwise(typed)]) for page in pages]
     np.testing.assert_allclose(got, expected, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("words", "looks", "read"),
+    [(0, 0, False), (11, 0, False), (2, 3, True), (FULL_PRINT, 0, True)],
+    ids=["a scene", "a scene with a few words", "a page of two words", "a page whose looks nobody told"],
+)
+def test_what_was_read_in_full_is_told_from_what_was_seen_to_be_a_scene(words: int, looks: int, read: bool) -> None:
+    """A look has less than the length of a word, by how sure it is."""
+    tokens = np.concatenate([unit(words, 64, seed=1), 0.7 * unit(looks, 64, seed=2)])
+    picture = Embedding(unit(256, seed=3), "local/1", tokens=tokens if len(tokens) else None,
+                        cells=np.zeros((len(tokens), 4), np.float32) if len(tokens) else None)  # fmt: skip
+    assert is_read(picture) is read
