@@ -46,9 +46,10 @@ class Clock:
         print(f"[{time.perf_counter() - self.begin:5.0f} s] {words}", flush=True)
 
 
-def start(command: list[str], log: Path, **variables: str) -> subprocess.Popen[bytes]:
+def start(command: list[str], log: Path, *, keep: tuple[int, ...] = (), **variables: str) -> subprocess.Popen[bytes]:
+    """keep: descriptors that stay open in it."""
     with log.open("ab") as file:
-        return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT,
+        return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, pass_fds=keep,
                                 env=environment() | variables, start_new_session=True)  # fmt: skip
 
 
@@ -154,13 +155,11 @@ def time_peers(folder: Path, commit: str, clock: Clock) -> None:
     for name, part in parts.items():
         part.unlink(missing_ok=True)
         # Each holds the lock from its birth on, or a quick peer would be timed before a slow one has begun to search.
-        with open("/tmp/kernels-turn", "wb") as turn, log.open("ab") as file:
+        with open("/tmp/kernels-turn", "wb") as turn:
             fcntl.flock(turn, fcntl.LOCK_SH)
             command = [*BENCH, "peer", name, "--out", str(part), "--commit", commit, "--turn", str(turn.fileno()),
                        "--seconds", str(search)]  # fmt: skip
-            running[name] = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT,
-                                             env=environment(), start_new_session=True,
-                                             pass_fds=[turn.fileno()])  # fmt: skip
+            running[name] = start(command, log, keep=(turn.fileno(),))
     finish(running, clock.left() - 8, clock)
     for part in parts.values():
         add_rows(part, folder / "kernels.csv")

@@ -9,11 +9,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from models import Embedding, Encoder, EncoderError, EncodingFailure, Reading, encoder_id, quantise_tokens
-from retrieval.documents import EntryState, FailedPage, Lease, NewPage, Page, PageKind, PageVectors, page_id_of
+from models import Embedding, Encoder, EncoderError, EncodingFailure, Reading, encoder_id
+from retrieval.documents import EntryState, FailedPage, Lease, NewPage, Page, PageKind, page_id_of
 from retrieval.errors import EncoderMismatch, IndexNotReady, InvalidInput, Refused
 from retrieval.ingestion.limits import Limits
 from retrieval.ingestion.media import MediaType
@@ -22,6 +21,7 @@ from retrieval.ingestion.sniff import HEAD_BYTES, sniff
 from retrieval.ingestion.spool import Spool, finishing
 from retrieval.ports import EntryOutcome, Store
 from retrieval.reuse import ReuseFinder
+from retrieval.search.probes import as_stored
 from retrieval.watching import Nobody, Watch
 
 _REUSED = "A photo of this file looks like one in another claim. Compare both before you conclude anything."
@@ -213,18 +213,7 @@ def _new_page(
         encoder=embedding.encoder,
         usage=embedding.usage,
     )
-    return NewPage(page, stored_vectors(embedding, rendered.width, rendered.height), encoded, text)
-
-
-def stored_vectors(embedding: Embedding, width: int, height: int) -> PageVectors:
-    """In the form that is stored: tokens as small whole numbers, cells as whole pixels of the stored picture."""
-    summary = embedding.summary.astype(np.float32, copy=False)
-    if embedding.tokens is None or embedding.cells is None:
-        return PageVectors(summary, embedding.encoder)
-    tokens, scales = quantise_tokens(embedding.tokens)
-    corners = np.array([width, height, width, height], np.float32)
-    cells = np.rint(np.clip(embedding.cells, 0, corners)).astype(np.uint16)
-    return PageVectors(summary, embedding.encoder, tokens, scales, cells)
+    return NewPage(page, as_stored(embedding, width=rendered.width, height=rendered.height), encoded, text)
 
 
 def _head(source: Path) -> bytes:

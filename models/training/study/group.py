@@ -19,6 +19,7 @@ from threading import BrokenBarrierError
 import torch
 from torch import Tensor
 
+from models.training.study import measure
 from models.training.study.pool import Pool, compose_share
 from models.training.study.run import Row, cost, learned
 from models.training.study.settings import StudySettings
@@ -75,12 +76,13 @@ def run_group(
     compose_share(settings, assets, folder, device, number, processes)
     shared.wait()
     pool, validation = Pool(settings, folder, device), Validation(real, device=device, limit=settings.real_pages)
+    images, words = measure.laid_open(pool.held_out, pool.device)
     trained = train(built(rows, settings, pool, shared), settings.steps, shared)
     kept: list[Trainer] = []
     while trained:
         trainer, loss = trained.pop(0)
         try:
-            row = learned(trainer, settings, pool, validation)
+            row = learned(trainer, images, words, validation)
         except RuntimeError as error:
             failed(shared, trainer.variant, trainer.seed, error)
             continue
@@ -93,7 +95,7 @@ def run_group(
         with shared.alone:
             if time.time() < shared.deadline:
                 named = {"variant": trainer.variant.name, "claim": trainer.variant.claim}
-                shared.told.put(("cost", {**named, **cost(trainer, pool)}))
+                shared.told.put(("cost", {**named, **cost(trainer, images)}))
 
 
 def built(rows: Sequence[tuple[str, int]], settings: StudySettings, pool: Pool, shared: Shared) -> list[Trainer]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.local.reading_network import ReadingNetwork
 from models.training.study import measure
-from models.training.study.pool import Pool
+from models.training.study.measure import Words
 from models.training.study.settings import StudySettings
 from models.training.study.trainer import Trainer
 from models.training.validate import Validation
@@ -23,10 +23,9 @@ TIMED = 5
 Row = dict[str, float | int | str]
 
 
-def learned(trainer: Trainer, settings: StudySettings, pool: Pool, validation: Validation) -> Row:
-    """The row of a trained variant, without its steps."""
-    reader = trainer.reader.eval()
-    images, words = measure.laid_open(pool.held_out, pool.device)
+def learned(trainer: Trainer, images: Tensor, words: Words, validation: Validation) -> Row:
+    """The row of a trained variant, without its steps. images, words: of the held-out pages."""
+    reader, settings = trainer.reader.eval(), trainer.settings
     pages = measure.encoded(reader, images)
     row: Row = {
         "parameters": sum(p.numel() for name, p in reader.named_parameters() if "topic" not in name),
@@ -38,11 +37,11 @@ def learned(trainer: Trainer, settings: StudySettings, pool: Pool, validation: V
     return {**row, "real_ndcg5": real.ndcg5, "real_recall1": real.recall1, "real_tokens": real.tokens}
 
 
-def cost(trainer: Trainer, pool: Pool) -> Row:
-    """What a variant costs, alone on the device: training pages a second (of the first stage) and memory, pages of TALL
-    held-out ones read a second by the GPU, and processor seconds of such a page by one thread. Changes the weights."""
-    reader = trainer.reader.eval()
-    images, _ = measure.laid_open(pool.held_out, pool.device)
+def cost(trainer: Trainer, images: Tensor) -> Row:
+    """What a variant costs, alone on the device: training pages a second (of the first stage), pages of TALL of the
+    held-out `images` read a second by the GPU and the memory for it, and processor seconds of such a page by one
+    thread. Changes the weights."""
+    reader, pool = trainer.reader.eval(), trainer.pool
     tall = images[: len(images) // TALL * TALL]
     tall = tall.view(-1, 1, TALL * tall.shape[2], tall.shape[3])[: measure.AT_ONCE]
     row: Row = {}

@@ -2,7 +2,7 @@
 
 A step of so small a network makes thousands of launches, for which the processor takes several times as long as the GPU
 for the work; recorded once for each size of page, it is one. Variants are trained beside each other, each in a stream
-of its own, because the work of one does not fill a GPU.
+of its own, so that none waits for another where the GPU has room.
 """
 
 from __future__ import annotations

@@ -18,8 +18,9 @@ from PIL import Image
 from models import Embedding, EncodingFailure, encoder_id
 from retrieval.documents import Claim, EntryState, Job, JobState, Lease, NewEntry
 from retrieval.ingestion.limits import Limits
-from retrieval.ingestion.pipeline import Pipeline, stored_vectors
+from retrieval.ingestion.pipeline import Pipeline
 from retrieval.ingestion.spool import Spool
+from retrieval.search.probes import as_stored
 from tests.fakes.encoder import FakeEncoder, draw_words
 from tests.retrieval.ingestion.conftest import CLAIM, TENANT, House, children, sample
 from tests.retrieval.reuse.test_prints import photo
@@ -227,7 +228,7 @@ async def test_vectors_are_stored_in_whole_pixels_of_the_picture(tokens: bool) -
     encoder = FakeEncoder(tokens=tokens)
     [embedding] = await encoder.encode_pages([draw_words(["hail"], size=(321, 203))])
     assert isinstance(embedding, Embedding)
-    vectors = stored_vectors(embedding, 321, 203)
+    vectors = as_stored(embedding, width=321, height=203)
     assert vectors.summary.dtype == np.float32
     if not tokens:
         assert (vectors.tokens, vectors.scales, vectors.cells) == (None, None, None)
