@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from models.encoder import Encoder, EncoderError
 
 ONNX = "onnx:"
@@ -35,9 +37,14 @@ def is_encoder_name(name: str) -> bool:
 
 def create_encoder(name: str, options: EncoderOptions | None = None) -> Encoder:
     """The encoder called `name`: "local", "voyage", "voyage+local" or "onnx:PATH". Raises ValueError for any other
-    name, EncoderError encoder_misconfigured where it cannot be had."""
+    name, EncoderError encoder_misconfigured where it cannot be had.
+
+    From then on numpy multiplies in one thread, in the whole process: what is multiplied beside an encoder is small,
+    and after each product the other threads of OpenBLAS spin for some 30 ms, a fifth of a page's processor time.
+    """
     if not is_encoder_name(name):
         raise ValueError(f"unknown encoder {name!r}: use local, voyage, voyage+local or onnx:PATH")
+    threadpool_limits(limits=1, user_api="blas")
     options = options or EncoderOptions()
     if name == "local":
         from models.local import LocalEncoder
