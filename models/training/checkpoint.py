@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from models.local.reading_network import ReadingNetwork
 from models.local.weights import READER
 
 PART_BYTES = 15_000_000
+LAYER_OF_LIST = re.compile(r"(?P<list>.*_layers)\.(?P<place>\d+)\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +66,24 @@ def network_of(folder: Path) -> NetworkConfig:
 def load_weights(folder: Path, reader: ReadingNetwork, *, strict: bool = True) -> None:
     """The weights alone: to begin another schedule from them, or to use them. folder: of a run, or of released
     weights (they are stored as trained; only a loaded encoder turns them). strict: the network has no others."""
+    reader.load_state_dict(_weights(folder), strict=strict)
+
+
+def begin_from(folder: Path, reader: ReadingNetwork) -> None:
+    """As `load_weights`, into a network that may have fewer layers: the last ones are left out. Raises RuntimeError
+    when it differs in anything else."""
+    weights = _weights(folder)
+    for name in list(weights):
+        of_list = LAYER_OF_LIST.match(name)
+        if of_list and int(of_list["place"]) >= len(reader.get_submodule(of_list["list"])._modules):
+            del weights[name]
+    reader.load_state_dict(weights)
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
     released = folder / READER
     tensors = load_file(released) if released.is_file() else _load_parts(folder, "weights")
-    weights = {name: tensor.float() for name, tensor in tensors.items()}
-    reader.load_state_dict(weights, strict=strict)
+    return {name: tensor.float() for name, tensor in tensors.items()}
 
 
 def _save_parts(folder: Path, kind: str, tensors: dict[str, Tensor]) -> None:

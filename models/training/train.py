@@ -107,7 +107,8 @@ def train(
     report: Callable[[str], None] = print,
 ) -> ReadingNetwork:
     """One call of a run. seconds, most_steps: when it ends, at the latest. resume: a run to go on with; start: a run or
-    released weights to begin a new schedule from. Writes checkpoint and log below `out`."""
+    released weights to begin a new schedule from, whose last layers the network may lack. Writes checkpoint and log
+    below `out`."""
     group = Group()
     torch.manual_seed(settings.seed)
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -118,7 +119,7 @@ def train(
     if resume is not None:
         clock = checkpoint.load(resume, reader, optimiser)
     elif start is not None:
-        checkpoint.load_weights(start, reader)
+        checkpoint.begin_from(start, reader)
     validation = Validation(real, device=group.device) if real is not None and group.leads else None
     # A resumed run must not see the same pages again, and each process sees its own.
     seed = settings.seed + 7919 * (clock.steps + 1) + 101 * group.rank

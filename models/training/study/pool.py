@@ -13,6 +13,9 @@ from models.training.supply import Maker
 
 Packed = list[tuple[Tensor, ...]]
 COMPOSED = "pool-{}.pt"
+PARTS = 12
+"""Of the pool, each with a seed of its own: the pages are the same whatever the number of processes, so that rows which
+are made later stand beside earlier ones."""
 
 
 def as_many_words(batches: Packed, settings: StudySettings) -> Packed:
@@ -30,18 +33,19 @@ def as_many_words(batches: Packed, settings: StudySettings) -> Packed:
 
 
 def compose_share(settings: StudySettings, assets: Path, folder: Path, device: str, worker: int, workers: int) -> None:
-    """Composes every `workers`-th batch of the pool and of what follows it, the held-out batches, into a file."""
-    torch.manual_seed(1000 + worker)
+    """Composes every `workers`-th part of the pool and of what follows it, the held-out batches, each into a file."""
     target = torch.device(device)
-    makers = [Maker(stage, settings.run, assets, None, target, 1000 + worker) for stage in settings.run.stages]
-    batches: dict[int, tuple[Tensor, ...]] = {}
-    for number in range(worker, settings.pool + settings.held_out, workers):
-        stage = settings.run.stage_of(number) if number < settings.pool else 0
-        batches[number] = makers[stage]().packed()
-    torch.save(batches, folder / COMPOSED.format(worker))
+    for part in range(worker, PARTS, workers):
+        torch.manual_seed(1000 + part)
+        makers = [Maker(stage, settings.run, assets, None, target, 1000 + part) for stage in settings.run.stages]
+        batches: dict[int, tuple[Tensor, ...]] = {}
+        for number in range(part, settings.pool + settings.held_out, PARTS):
+            stage = settings.run.stage_of(number) if number < settings.pool else 0
+            batches[number] = makers[stage]().packed()
+        torch.save(batches, folder / COMPOSED.format(part))
+        del makers
     if target.type == "cuda":
         # The same process trains later, beside others.
-        del makers
         torch.cuda.empty_cache()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,17 @@ def test_a_new_schedule_begins_from_released_weights(tmp_path: Path) -> None:
     checkpoint.load_weights(tmp_path, reader)
     for name, parameter in reader.named_parameters():
         torch.testing.assert_close(parameter, network.get_parameter(name), rtol=1e-3, atol=1e-6)
+
+
+def test_a_new_schedule_may_leave_out_the_last_layers_and_nothing_else(tmp_path: Path) -> None:
+    reader, optimiser = trained()
+    checkpoint.save(tmp_path, reader, optimiser, Clock())
+    shorter = ReadingNetwork(dataclasses.replace(TINY, chunk_layers=TINY.chunk_layers[:-1]))
+    checkpoint.begin_from(tmp_path, shorter)
+    for name, parameter in shorter.named_parameters():
+        torch.testing.assert_close(parameter, reader.get_parameter(name), rtol=1e-3, atol=1e-6)
+    longer = ReadingNetwork(dataclasses.replace(TINY, chunk_layers=TINY.chunk_layers + "s"))
+    narrower = ReadingNetwork(dataclasses.replace(TINY, chunk_dim=128))
+    for other in (longer, narrower):
+        with pytest.raises(RuntimeError):
+            checkpoint.begin_from(tmp_path, other)
