@@ -65,7 +65,6 @@ def ssd_inference(
     own = (cs * bs).sum(-1)[:, :, None] * steps[1]
     if skip is not None:
         own += skip[:, None]
-    scores = (cs @ bs.transpose(-1, -2)).to(logs.dtype)[:, :, None]
     # The steps go into the exponent, where a step of 0 writes nothing: 2 to the power of -inf.
     written = steps.log2()
     written_f, written_b = written[0] - sum_f, written[1] + sum_b
@@ -77,9 +76,10 @@ def ssd_inference(
     entering: Iterable[tuple[Tensor, Tensor] | None] = [None] * len(runs)
     if reads is not None and enters is not None:
         entering = zip(reads.split(runs, 1), enters.split(runs, 1), strict=True)
-    for here_f, there_f, here_b, there_b, likeness, diagonal, inside, out, crossing in zip(
-        *(t.split(runs, 1) for t in (*vectors, scores, own, xs, total)), entering, strict=True
+    for here_f, there_f, here_b, there_b, read, wrote, diagonal, inside, out, crossing in zip(
+        *(t.split(runs, 1) for t in (*vectors, cs, bs, own, xs, total)), entering, strict=True
     ):
+        likeness = (read @ wrote.transpose(-1, -2)).to(logs.dtype)[:, :, None]
         weight = (here_f + there_f).add_(never_ahead)
         mirrored = (there_b - here_b).add_(never_behind)
         weight = torch.maximum(weight, mirrored, out=weight).exp2_().mul_(likeness)

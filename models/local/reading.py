@@ -15,7 +15,7 @@ from models.encoder import Embedding, FloatArray, Regions
 from models.local.config import WORD_BYTES, LocalConfig, ReadConfig
 from models.local.facts import Facts, measured
 from models.local.ink import ink_of, inked_cells
-from models.local.layers import Chunks, quick
+from models.local.layers import Chunks, make_quick
 from models.local.network import Network
 from models.local.page_looks import PageLooks, Seen, Sight
 from models.local.page_tower import Cells
@@ -61,9 +61,7 @@ class Reader:
         if half:
             if device.type == "cpu":
                 network.visual.backbone.halve()
-                for layers in (network.page.cell_layers, network.page.chunk_layers):
-                    for place, layer in enumerate(layers):
-                        layers[place] = quick(layer)
+                make_quick(network.page)
             # Autocast would turn the same weights anew for every page.
             for layer in network.page.modules():
                 if isinstance(layer, nn.Linear | nn.Conv2d):

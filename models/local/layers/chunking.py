@@ -23,9 +23,9 @@ class Router(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """h: [batch, time, dim] -> fp32 logits [batch, time]."""
-        q = F.normalize(self.query(h[:, 1:]).float(), dim=-1)
-        k = F.normalize(self.key(h[:, :-1]).float(), dim=-1)
-        likeness = F.pad((q * k).sum(-1), (1, 0), value=-1.0)
+        q = F.normalize(self.query(h).float(), dim=-1)
+        k = F.normalize(self.key(h).float(), dim=-1)
+        likeness = F.pad((q[:, 1:] * k[:, :-1]).sum(-1), (1, 0), value=-1.0)
         return self.score(h)[..., 0].float() - self.weight * likeness
 
 
@@ -64,11 +64,9 @@ class ChunkPool(nn.Module):
         inside = mask & (member > 0) & (member <= limit) & (offset < self.reach)
         member, offset = torch.where(inside, member, 0), offset.clamp(max=self.reach - 1)
         flat = (member + torch.arange(batch, device=h.device)[:, None] * (limit + 1)).view(-1)
-        # A one-hot product: indexing few rows by many cells has a slow backward pass.
-        one_hot = (offset[..., None] == torch.arange(self.reach, device=h.device)).to(h.dtype)
-        logit = (self.score(h) + one_hot @ self.offset_score.to(h.dtype)).float()
+        logit = (self.score(h) + rows_of(self.offset_score.to(h.dtype), offset)).float()
         weight = torch.exp(logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT)) * inside[..., None]
-        value = self.value(h * (1 + one_hot @ self.offset.to(h.dtype)))
+        value = self.value(h * (1 + rows_of(self.offset.to(h.dtype), offset)))
         width = value.shape[-1] // POOL_HEADS
         weighted = (weight.unsqueeze(-1) * value.view(batch, time, POOL_HEADS, width)).view(batch * time, -1).float()
         total = torch.zeros(batch * (limit + 1), value.shape[-1], device=h.device).index_add_(0, flat, weighted)
@@ -83,3 +81,11 @@ class ChunkPool(nn.Module):
         gate = probability.gather(1, start)
         gate = (1.0 + gate - gate.detach()) * real
         return Chunks(vectors * gate[..., None].to(vectors.dtype), real, member, start)
+
+
+def rows_of(table: Tensor, index: Tensor) -> Tensor:
+    """table[index]; where gradients are wanted as a product, because indexing few rows by many cells has a slow
+    backward pass."""
+    if not torch.is_grad_enabled():
+        return table[index]
+    return (index[..., None] == torch.arange(len(table), device=table.device)).to(table.dtype) @ table

@@ -1,10 +1,12 @@
-"""The layers of the page tower as a processor takes them: one row of steps in bf16, without gradients.
+"""The page tower as a processor takes it: one row of steps in bf16, without gradients.
 
-The same functions as the layers they are made of. Products are of few sizes, because oneDNN compiles code for each. The
-weights of a norm are part of those of the product after it, which leaves one number a step.
+The same functions as the layers they are made of. Products are of few sizes, because oneDNN compiles code for each and
+keeps little of it. The weights of a norm are part of those of the product after it, which leaves one number a step.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +41,10 @@ class QuickScan(nn.Module):
         time, rows = u.shape[1], u[0]
         h = _normed(rows)
         gate = F.silu(_product(h, self.gate), inplace=True)
-        local, step = _product(h, self.local)[None, :time], _product(h, self.step)[None, :time]
-        x, b, c = short_filter(local, self.taps, self.tap_bias).split([self.inner, self.state, self.state], dim=-1)
+        # What is filled up is 0, as the filter sees what lies beyond a row.
+        local = short_filter(_product(h, self.local)[None], self.taps, self.tap_bias)[:, :time]
+        x, b, c = local.split([self.inner, self.state, self.state], dim=-1)
+        step = _product(h, self.step)[None, :time]
         dt = step.view(1, time, 2, self.heads)
         y = bidirectional_ssd(
             x.unflatten(-1, (self.heads, HEAD_WIDTH)),
@@ -89,13 +93,34 @@ class QuickAttention(nn.Module):
         return torch.bmm(share, values[:, 0].transpose(0, 1)).transpose(0, 1).flatten(1)
 
 
-def quick(layer: nn.Module) -> nn.Module:
-    """The layer as a processor takes it. Raises TypeError for a kind of layer that has no such form."""
-    if isinstance(layer, ScanLayer):
-        return QuickScan(layer)
-    if isinstance(layer, AttentionLayer):
-        return QuickAttention(layer)
-    raise TypeError(f"{type(layer).__name__} has no form for a processor")
+class QuickLinear(nn.Module):
+    """What a Linear does with the steps of one row."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.weight = layer.weight.bfloat16().T.contiguous()
+        self.bias = None if layer.bias is None else layer.bias.bfloat16()
+
+    def forward(self, u: Tensor) -> Tensor:
+        """[1, time, dim] -> bf16 [1, time, columns]."""
+        return _product(_even(u[0].bfloat16()), self.weight, self.bias)[None, : u.shape[1]]
+
+
+FORMS: dict[type[nn.Module], Callable[..., nn.Module]] = {
+    ScanLayer: QuickScan,
+    AttentionLayer: QuickAttention,
+    nn.Linear: QuickLinear,
+}
+
+
+def make_quick(tower: nn.Module) -> None:
+    """Puts in the place of every layer of `tower` the form that a processor takes, where there is one."""
+    for name, child in tower.named_children():
+        form = FORMS.get(type(child))
+        if form is None:
+            make_quick(child)
+        else:
+            setattr(tower, name, form(child))
 
 
 def parts(time: int) -> list[int]:
@@ -123,8 +148,10 @@ def _product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 def _factors(rows: Tensor) -> Tensor:
-    """[n, width] -> fp32 [n, 1], what a norm multiplies each row by."""
-    length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True, dtype=torch.float32)
+    """[n, width] -> fp32 [n, 1], what a norm multiplies each row by. Some rows at a time, so that what is made of them
+    in fp32 stays in a core's cache."""
+    some = rows.split(ROWS)
+    length = torch.cat([torch.linalg.vector_norm(part, dim=-1, keepdim=True, dtype=torch.float32) for part in some])
     return torch.rsqrt(length.square_().div_(rows.shape[-1]).add_(EPS))
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.local.layers import AttentionLayer, ScanLayer, quick
+from models.local.layers import AttentionLayer, ScanLayer, make_quick
 from models.local.layers.quick import ROWS
 from tests.kernels.accuracy import close
 
@@ -23,6 +23,14 @@ def trained(layer: nn.Module) -> nn.Module:
         if parameter.dim() == 1:
             parameter.data.add_(torch.rand(parameter.shape, generator=generator) * 0.5)
     return layer.eval()
+
+
+def quick(layer: nn.Module) -> nn.Module:
+    """The form that stands in the place of a layer."""
+    tower = nn.ModuleList([layer])
+    make_quick(tower)
+    assert tower[0] is not layer
+    return tower[0]
 
 
 def assert_alike(layer: nn.Module, time: int) -> None:
@@ -48,6 +56,18 @@ def test_attention(time: int, window: int | None) -> None:
     assert_alike(trained(AttentionLayer(DIM, window=window)), time)
 
 
-def test_a_layer_without_such_a_form_is_refused() -> None:
-    with pytest.raises(TypeError, match="Linear"):
-        quick(nn.Linear(2, 2))
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("bias", [True, False])
+def test_product(time: int, bias: bool) -> None:
+    torch.manual_seed(3)
+    layer = nn.Linear(DIM, 24, bias=bias)
+    u = torch.randn(1, time, DIM)
+    with torch.inference_mode():
+        close("product", quick(layer)(u), layer(u), HALF)
+
+
+def test_what_has_no_such_form_stays_and_is_looked_into() -> None:
+    inner = nn.Sequential(nn.Linear(DIM, 2), nn.ReLU())
+    make_quick(nn.ModuleList([inner]))
+    assert not isinstance(inner[0], nn.Linear)
+    assert isinstance(inner[1], nn.ReLU)
