@@ -84,8 +84,9 @@ class ChunkPool(nn.Module):
 
 
 def rows_of(table: Tensor, index: Tensor) -> Tensor:
-    """table[index]; where gradients are wanted as a product, because indexing few rows by many cells has a slow
-    backward pass."""
-    if not torch.is_grad_enabled():
-        return table[index]
-    return (index[..., None] == torch.arange(len(table), device=table.device)).to(table.dtype) @ table
+    """table[index], in the type that products have; where gradients are wanted as a product, because indexing few rows
+    by many cells has a slow backward pass."""
+    if torch.is_grad_enabled():
+        return (index[..., None] == torch.arange(len(table), device=table.device)).to(table.dtype) @ table
+    kind = table.device.type
+    return table.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else table.dtype)[index]
