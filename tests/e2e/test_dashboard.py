@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from PIL import Image
@@ -149,6 +150,28 @@ def test_why_marks_the_page(page: Page, address: str) -> None:
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("img", name="matching parts are marked")).to_be_visible()
     expect(dialog.get_by_text("quotation", exact=True)).to_be_visible()
+
+
+def _brightness(part: Locator, what: str) -> float:
+    """0 (black) to 255 of a colour of the part as it is drawn. what: a property of CSS."""
+    drawn = part.evaluate("(part, what) => getComputedStyle(part)[what]", what)
+    return sum(float(value) for value in re.findall(r"[\d.]+", drawn)[:3]) / 3
+
+
+@pytest.mark.parametrize(("scheme", "dark"), [("dark", True), ("light", False)])
+def test_it_is_as_dark_as_the_system_is_set(
+    page: Page, address: str, scheme: Literal["dark", "light"], dark: bool
+) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{address}/?q=scaffold+labor+quotation")
+    expect(page.get_by_text("What these")).to_be_visible()
+    _first_card(page).get_by_role("button", name="Why").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("quotation", exact=True)).to_be_visible()
+    for ground in (page.locator(".stApp"), _first_card(page)):
+        assert (_brightness(ground, "backgroundColor") < 60) is dark
+    for text in (_first_card(page).locator(".cs-id"), dialog.locator(".cs-why-score")):
+        assert (_brightness(text, "color") > 120) is dark
 
 
 def test_a_claims_address_may_be_the_first_visit_after_a_start(page: Page, api: str, tmp_path: Path) -> None:
