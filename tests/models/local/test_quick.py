@@ -66,6 +66,11 @@ def test_product(time: int, bias: bool) -> None:
         close("product", quick(layer)(u), layer(u), HALF)
 
 
+def test_a_product_of_no_rows() -> None:
+    with torch.inference_mode():
+        assert quick(nn.Linear(DIM, 24))(torch.zeros(1, 0, DIM)).shape == (1, 0, 24)
+
+
 def test_what_has_no_such_form_stays_and_is_looked_into() -> None:
     inner = nn.Sequential(nn.Linear(DIM, 2), nn.ReLU())
     make_quick(nn.ModuleList([inner]))
