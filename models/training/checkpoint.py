@@ -17,7 +17,7 @@ from models.local.reading_network import ReadingNetwork
 from models.local.weights import READER
 
 PART_BYTES = 15_000_000
-LAYER_OF_LIST = re.compile(r"(?P<list>.*_layers)\.(?P<place>\d+)\.")
+LAYER = re.compile(r".*_layers\.\d+\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,14 @@ def load_weights(folder: Path, reader: ReadingNetwork, *, strict: bool = True) -
 def begin_from(folder: Path, reader: ReadingNetwork) -> None:
     """As `load_weights`, into a network that may have fewer layers: the last ones are left out. Raises RuntimeError
     when it differs in anything else."""
-    weights = _weights(folder)
-    for name in list(weights):
-        of_list = LAYER_OF_LIST.match(name)
-        if of_list and int(of_list["place"]) >= len(reader.get_submodule(of_list["list"])._modules):
-            del weights[name]
-    reader.load_state_dict(weights)
+    own = {_layer(name) for name in reader.state_dict()}
+    reader.load_state_dict({name: tensor for name, tensor in _weights(folder).items() if _layer(name) in own})
+
+
+def _layer(name: str) -> str:
+    """The layer of a list that a weight belongs to; of others nothing."""
+    layer = LAYER.match(name)
+    return layer.group() if layer else ""
 
 
 def _weights(folder: Path) -> dict[str, Tensor]:

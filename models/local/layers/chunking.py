@@ -64,9 +64,10 @@ class ChunkPool(nn.Module):
         inside = mask & (member > 0) & (member <= limit) & (offset < self.reach)
         member, offset = torch.where(inside, member, 0), offset.clamp(max=self.reach - 1)
         flat = (member + torch.arange(batch, device=h.device)[:, None] * (limit + 1)).view(-1)
-        logit = (self.score(h) + rows_of(self.offset_score.to(h.dtype), offset)).float()
+        near_score, near = looked_up(offset, self.offset_score.to(h.dtype), self.offset.to(h.dtype))
+        logit = (self.score(h) + near_score).float()
         weight = torch.exp(logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT)) * inside[..., None]
-        value = self.value(h * (1 + rows_of(self.offset.to(h.dtype), offset)))
+        value = self.value(h * (1 + near))
         width = value.shape[-1] // POOL_HEADS
         weighted = (weight.unsqueeze(-1) * value.view(batch, time, POOL_HEADS, width)).view(batch * time, -1).float()
         total = torch.zeros(batch * (limit + 1), value.shape[-1], device=h.device).index_add_(0, flat, weighted)
@@ -83,10 +84,13 @@ class ChunkPool(nn.Module):
         return Chunks(vectors * gate[..., None].to(vectors.dtype), real, member, start)
 
 
-def rows_of(table: Tensor, index: Tensor) -> Tensor:
-    """table[index], in the type that products have; where gradients are wanted as a product, because indexing few rows
-    by many cells has a slow backward pass."""
+def looked_up(index: Tensor, *tables: Tensor) -> list[Tensor]:
+    """table[index] of tables of one length, in the type that products have; where gradients are wanted as products with
+    a one-hot, because indexing few rows by many cells has a slow backward pass."""
+    kind = index.device.type
     if torch.is_grad_enabled():
-        return (index[..., None] == torch.arange(len(table), device=table.device)).to(table.dtype) @ table
-    kind = table.device.type
-    return table.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else table.dtype)[index]
+        one_hot = (index[..., None] == torch.arange(len(tables[0]), device=index.device)).to(tables[0].dtype)
+        return [one_hot @ table for table in tables]
+    if torch.is_autocast_enabled(kind):
+        tables = tuple(table.to(torch.get_autocast_dtype(kind)) for table in tables)
+    return [table[index] for table in tables]
