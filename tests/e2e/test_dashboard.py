@@ -137,8 +137,11 @@ def test_more_like_this_and_back(page: Page, address: str) -> None:
     page.wait_for_url(re.compile("like="))
     page.go_back()
     expect(page.get_by_role("heading", name="for “windscreen”")).to_be_visible()
+    # At once, while the rest is still being drawn.
+    expect(_first_card(page)).to_contain_text(first)
     _first_card(page).get_by_role("link", name="Open claim").click()
-    expect(page.get_by_role("heading", name=first)).to_be_visible()
+    expect(page.get_by_role("heading", name=first, exact=True)).to_be_visible()
+    page.wait_for_url(re.compile("/claim.claim="))
     page.go_back()
     expect(page.get_by_role("heading", name="for “windscreen”")).to_be_visible()
 

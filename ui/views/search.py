@@ -29,8 +29,9 @@ def main() -> None:
     hero = st.container()
     asked = ask()
     if asked.anything:
-        _answer(asked, filter)
+        # Before the answer: whoever opens a claim while it is being drawn comes back to this question all the same.
         remember()
+        _answer(asked, filter)
         return
     with hero:
         st.html(
