@@ -31,10 +31,13 @@ def stamp(packages: Sequence[str], *, others: Mapping[str, str] | None = None) -
 
 
 def device() -> str:
-    """The processor as the kernel names it, and how many cores this process may use."""
+    """The processor as the kernel names it, with its family where the name hides the generation, and how many cores
+    this process may use."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").is_file() else []
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-    return f"{name}, {len(os.sched_getaffinity(0))} cores"
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    name = facts.get("model name", platform.machine())
+    family = f" (family {facts['cpu family']})" if "cpu family" in facts else ""
+    return f"{name}{family}, {len(os.sched_getaffinity(0))} cores"
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:

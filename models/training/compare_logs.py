@@ -1,0 +1,96 @@
+"""Whether a run follows a logged one: losses step by step, validations in turn.
+
+    python -m models.training.compare_logs RUN/log.jsonl docs/benchmarks/reader_training.jsonl
+
+Prints both beside each other and ends with 1 where they part. Two runs of one configuration never are the same: pages
+are composed by processes that race, and the schedule counts seconds. What they may differ by was set before the first
+comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+LOSSES = ("signs", "starts", "contrast", "pages")
+FIRST_STEP = 200
+"""Before it the rate still rises."""
+LOSS_APART = 0.15
+"""Of a mean of 50 steps, relative."""
+QUALITY_APART = 0.03
+"""Of a validation's nDCG@5. A validation comes after so many seconds, not after so many steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One figure of both runs at one place. where: a step, or which validation."""
+
+    where: str
+    figure: str
+    logged: float
+    run: float
+
+    @property
+    def follows(self) -> bool:
+        apart = abs(self.run - self.logged)
+        return apart <= (QUALITY_APART if self.figure == "ndcg5" else LOSS_APART * abs(self.logged))
+
+
+def compare(run: Path, logged: Path) -> list[Difference]:
+    """Of two files of JSON lines as `train` writes them, as far as both go. Raises ValueError where they share nothing
+    to compare."""
+    ours, theirs = _steps(run), _steps(logged)
+    found = [
+        Difference(f"step {step}", loss, theirs[step][loss], ours[step][loss])
+        for step in sorted(ours.keys() & theirs.keys())
+        if step >= FIRST_STEP
+        for loss in LOSSES
+    ]
+    if not found:
+        raise ValueError(f"{run} and {logged} have no step from {FIRST_STEP} on in common")
+    for place, (mine, other) in enumerate(zip(_validations(run), _validations(logged), strict=False), start=1):
+        found.append(Difference(f"validation {place}", "ndcg5", other, mine))
+    return found
+
+
+def _records(path: Path) -> list[Mapping[str, float | str]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+
+
+def _steps(path: Path) -> dict[int, dict[str, float]]:
+    steps = [record for record in _records(path) if record["event"] == "step"]
+    return {int(record["step"]): {loss: float(record[loss]) for loss in LOSSES} for record in steps}
+
+
+def _validations(path: Path) -> list[float]:
+    return [float(record["ndcg5"]) for record in _records(path) if record["event"] == "validation"]
+
+
+def main() -> int:
+    """The command line; see the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="log.jsonl of the run")
+    parser.add_argument("logged", type=Path, help="the log that it should follow")
+    given = parser.parse_args()
+    differences = compare(given.run, given.logged)
+    table = Table("where", "figure", "logged", "this run", "")
+    for one in differences:
+        table.add_row(
+            one.where, one.figure, f"{one.logged:.4f}", f"{one.run:.4f}", "" if one.follows else "[red]apart[/red]"
+        )
+    console = Console()
+    console.print(table)
+    apart = sum(not one.follows for one in differences)
+    console.print(f"{len(differences) - apart} of {len(differences)} figures follow")
+    return 1 if apart else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

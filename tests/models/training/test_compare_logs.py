@@ -1,0 +1,52 @@
+"""A run that follows a logged one is told from one that does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.training.compare_logs import LOSSES, compare
+
+LOGGED = Path(__file__).parents[3] / "docs" / "benchmarks" / "reader_training.jsonl"
+
+
+def _changed(target: Path, *, loss: str = "signs", factor: float = 1.0, lost: float = 0.0, steps: int = 4000) -> Path:
+    """The logged run with one loss times `factor`, `lost` nDCG@5, cut after `steps`."""
+    lines: list[str] = []
+    for line in LOGGED.read_text("utf-8").splitlines():
+        record = json.loads(line)
+        if record.get("step", 0) > steps:
+            break
+        if record["event"] == "step":
+            record[loss] *= factor
+        elif record["event"] == "validation":
+            record["ndcg5"] -= lost
+        lines.append(json.dumps(record))
+    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return target
+
+
+def test_a_run_follows_itself_as_far_as_both_go(tmp_path: Path) -> None:
+    found = compare(_changed(tmp_path / "log.jsonl", steps=800), LOGGED)
+    assert all(one.follows for one in found)
+    assert {one.figure for one in found} == {*LOSSES, "ndcg5"}
+    assert {one.where for one in found if one.figure == "signs"} == {f"step {step}" for step in range(200, 801, 50)}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("factor", [0.8, 1.2])
+def test_a_loss_that_is_off_is_named(tmp_path: Path, loss: str, factor: float) -> None:
+    found = compare(_changed(tmp_path / "log.jsonl", loss=loss, factor=factor), LOGGED)
+    assert {one.figure for one in found if not one.follows} == {loss}
+
+
+def test_a_validation_that_is_worse_is_named(tmp_path: Path) -> None:
+    found = compare(_changed(tmp_path / "log.jsonl", lost=0.05), LOGGED)
+    assert [one.where for one in found if not one.follows] == [f"validation {place}" for place in range(1, 6)]
+
+
+def test_a_run_that_was_cut_too_early_says_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no step from 200 on"):
+        compare(_changed(tmp_path / "log.jsonl", steps=150), LOGGED)
