@@ -30,8 +30,9 @@ from models.training.validate import Validation
 FIRST_STEPS, AGREED_AT = 10, 60
 """Steps that are not timed, and the step at which it is agreed how many there will be. No later than the warm-up of the
 rate ends, so that no step depends on it before."""
-MEASURED_S, COST_S = 12.0, 4.0
-"""Seconds that measuring a variant takes, and timing it, on one H200."""
+MEASURED_S, BESIDE_S, COST_S = 12.0, 7.0, 4.0
+"""Seconds that measuring a variant takes on one H200, how many more for each other process that measures on the same
+one, and seconds that timing takes."""
 LOOK_EVERY = 50
 """Steps between two looks at whether the losses are numbers; each waits for the device."""
 
@@ -77,7 +78,8 @@ def run_group(
     shared.wait()
     pool, validation = Pool(settings, folder, device), Validation(real, device=device, limit=settings.real_pages)
     images, words = measure.laid_open(pool.held_out, pool.device)
-    trained = train(built(rows, settings, pool, shared), settings.steps, shared)
+    after = seconds_after(len(rows), timed=len(timed), processes=processes, devices=torch.cuda.device_count())
+    trained = train(built(rows, settings, pool, shared), settings.steps, shared, after)
     kept: list[Trainer] = []
     while trained:
         trainer, loss = trained.pop(0)
@@ -112,9 +114,16 @@ def built(rows: Sequence[tuple[str, int]], settings: StudySettings, pool: Pool, 
     return trainers
 
 
-def train(trainers: Sequence[Trainer], most: int, shared: Shared) -> list[tuple[Trainer, float]]:
+def seconds_after(variants: int, *, timed: int, processes: int, devices: int) -> float:
+    """How long a process measures its variants once they are trained, and waits while `timed` are timed, one after the
+    other. devices: of all processes; 0 = a processor, which counts as one."""
+    beside = -(-processes // max(1, devices)) - 1
+    return (MEASURED_S + BESIDE_S * beside) * variants + COST_S * timed
+
+
+def train(trainers: Sequence[Trainer], most: int, shared: Shared, after: float) -> list[tuple[Trainer, float]]:
     """All of them, a step of each in turn. Those whose loss is a number to the end, with its mean over the last tenth
-    of the steps. most: steps; fewer where the time does not allow as many."""
+    of the steps. most: steps; fewer where the time does not allow as many. after: seconds to keep for measuring."""
     losses: dict[Trainer, list[Tensor]] = {trainer: [] for trainer in trainers}
     shared.wait()
     steps, begun = most, time.time()
@@ -124,7 +133,6 @@ def train(trainers: Sequence[Trainer], most: int, shared: Shared) -> list[tuple[
             begun = time.time()
         if step == AGREED_AT:
             _finish()
-            after = MEASURED_S * len(trainers) + COST_S * len(VARIANTS)
             steps = shared.agree(step, (time.time() - begun) / (AGREED_AT - FIRST_STEPS), after)
         if step >= steps:
             break

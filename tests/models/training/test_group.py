@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from models.training.study.group import AGREED_AT, Shared, train
+from models.training.study.group import AGREED_AT, COST_S, MEASURED_S, Shared, seconds_after, train
 from models.training.study.variants import VARIANTS
 
 
@@ -33,7 +33,7 @@ def shared(most: int, seconds: float) -> Shared:
 
 def test_all_make_all_steps_where_time_allows() -> None:
     trainers: Any = [Counted(0), Counted(1)]
-    ended = train(trainers, 100, shared(100, 3600))
+    ended = train(trainers, 100, shared(100, 3600), 0.0)
     assert [len(trainer.steps) for trainer in trainers] == [100, 100]
     assert [loss for _, loss in ended] == [94.5, 94.5]  # of the last tenth
     assert {steps for trainer in trainers for _, steps in trainer.steps} == {100}
@@ -41,18 +41,27 @@ def test_all_make_all_steps_where_time_allows() -> None:
 
 def test_fewer_steps_where_time_does_not_and_the_schedule_knows() -> None:
     trainers: Any = [Counted(0, seconds=0.001), Counted(1)]
-    train(trainers, 10**6, shared(10**6, 84.5 + 0.5))  # 84 s are kept for measuring two variants
+    train(trainers, 10**6, shared(10**6, 84.5), after=84.0)
     made = [len(trainer.steps) for trainer in trainers]
     assert made[0] == made[1]
     assert AGREED_AT <= made[0] < 1000
     assert {steps for step, steps in trainers[0].steps if step >= AGREED_AT} == {made[0]}
 
 
+def test_more_time_is_kept_where_processes_share_a_device() -> None:
+    alone = seconds_after(2, timed=3, processes=4, devices=4)
+    assert alone == 2 * MEASURED_S + 3 * COST_S
+    # A run of six processes to a device took 45 s a variant.
+    assert 45.0 <= seconds_after(1, timed=0, processes=12, devices=2) <= 50.0
+    assert seconds_after(1, timed=0, processes=3, devices=2) == seconds_after(1, timed=0, processes=2, devices=1)
+    assert seconds_after(1, timed=0, processes=1, devices=0) == MEASURED_S
+
+
 def test_what_others_agreed_on_counts_here_too() -> None:
     common = shared(1000, 3600)
     common.steps.value = 75
     trainers: Any = [Counted(0)]
-    train(trainers, 1000, common)
+    train(trainers, 1000, common, 0.0)
     assert len(trainers[0].steps) == 75
 
 
@@ -60,7 +69,7 @@ def test_what_others_agreed_on_counts_here_too() -> None:
 def test_a_variant_that_loses_its_numbers_is_said_and_the_others_go_on(lost: int) -> None:
     trainers: Any = [Counted(0, lost=lost), Counted(1)]
     common = shared(100, 3600)
-    ended = train(trainers, 100, common)
+    ended = train(trainers, 100, common, 0.0)
     assert [trainer for trainer, _ in ended] == [trainers[1]]
     assert len(trainers[0].steps) < 102
     kind, said = common.told.get(timeout=10)
