@@ -6,9 +6,6 @@ of the vectors. Products are of integers of eight bits, which processors multipl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kernels.pages import keep_largest, share_out, windows
 from models.encoder import Embedding, FloatArray, Sketches
 from models.local.config import ScoreConfig
 from models.local.probability import calibrated, rarity
@@ -69,84 +67,68 @@ def best_products(query_tokens: FloatArray, sketches: Sketches, chosen: NDArray[
     peak = np.maximum(np.abs(query_tokens).max(axis=1, keepdims=True), 1e-9)
     rounded = np.zeros((len(query_tokens), 2 * half), np.int8)
     rounded[:, : query_tokens.shape[1]] = np.rint(query_tokens * (127 / peak))
-    best = np.full((len(query_tokens), len(chosen)), -np.inf)
-    threads = torch.get_num_threads()
-    try:
-        parts = _parts(sketches, chosen, threads)
-        looks = [_pool(threads).submit(_look, rounded, sketches, chosen[part], best[:, part]) for part in parts]
-        for look in looks:
-            look.result()
-    finally:
-        # A thread that begins takes over what was set last, by whatever thread.
-        torch.set_num_threads(threads)
-    return (best * (peak / 127)).T
+    counts = np.diff(sketches.offsets)[chosen]
+    filled = counts > 0
+    # As if the chosen pages lay end to end.
+    ends = np.cumsum(counts[filled])
+    begins, firsts = ends - counts[filled], sketches.offsets[chosen[filled]]
+    found = np.full((len(query_tokens), len(ends)), -np.inf, np.float32)
+
+    def look(part: slice) -> None:
+        _look(rounded, sketches, firsts[part], begins[part], int(ends[part.stop - 1]), found[:, part])
+
+    share_out(look, ends, least=BLOCK_ROWS)
+    best = np.full((len(chosen), len(query_tokens)), -np.inf)
+    best[filled] = found.T
+    return best * (peak[:, 0] / 127)
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads in each of which torch has one: where it has two, its product of integers of eight bits was seen to take
-    ten times as long."""
-    return ThreadPoolExecutor(threads, "sketches", initializer=torch.set_num_threads, initargs=(1,))
-
-
-def _parts(sketches: Sketches, chosen: NDArray[np.int64], count: int) -> list[slice]:
-    """Neighbouring places of chosen pages with about as many rows each; fewer where there is little to do."""
-    reached = np.cumsum(np.diff(sketches.offsets)[chosen])
-    rows = int(reached[-1]) if len(reached) else 0
-    count = max(1, min(count, rows // BLOCK_ROWS))
-    edges = np.searchsorted(reached, rows * np.arange(1, count) / count, side="right")
-    return [slice(first, end) for first, end in pairwise([0, *edges.tolist(), len(chosen)])]
-
-
-def _look(rounded: NDArray[np.int8], sketches: Sketches, chosen: NDArray[np.int64], best: NDArray[np.float64]) -> None:
-    """Writes the largest products (T, n) to `best`."""
+def _look(
+    rounded: NDArray[np.int8],
+    sketches: Sketches,
+    firsts: NDArray[np.int64],
+    begins: NDArray[np.int64],
+    end: int,
+    found: NDArray[np.float32],
+) -> None:
+    """Raises `found` (T, n) to the largest products with pages whose rows begin at `firsts` among all and at `begins`
+    among the chosen, the last up to `end`."""
     half = sketches.codes.shape[1]
     zero = torch.from_numpy(_ZERO * rounded.sum(axis=1, keepdims=True, dtype=np.float32))
     low, high = (torch.from_numpy(np.ascontiguousarray(part)) for part in (rounded[:, :half], rounded[:, half:]))
-    longest = int(np.diff(sketches.offsets)[chosen].max(initial=0))
-    room = np.empty((2, max(BLOCK_ROWS, longest), half), np.uint8)
-    done = 0
-    for codes, scales, counts in _blocks(sketches, chosen):
-        products = _products(low, high, codes, room[:, : len(codes)]).float().sub_(zero)
+    room = torch.empty(2, BLOCK_ROWS, half, dtype=torch.uint8)
+    for start, stop, here in windows(begins, end, BLOCK_ROWS):
+        codes, scales = _rows(sketches, firsts[here], begins[here], start, stop)
+        products = _products(low, high, codes, room[:, : stop - start]).float().sub_(zero)
         products *= torch.from_numpy(scales).float()
-        filled = counts > 0
-        if filled.any():
-            starts = (np.cumsum(counts) - counts)[filled]
-            part = best[:, done : done + len(counts)]
-            part[:, filled] = np.maximum.reduceat(products.numpy(), starts, axis=1)
-        done += len(counts)
+        keep_largest(found[:, here], products.numpy(), begins[here], start)
 
 
-def _products(low: Tensor, high: Tensor, codes: NDArray[np.uint8], room: NDArray[np.uint8]) -> Tensor:
-    """int32 (T, rows): sums of codes 0 to 15 times the query's numbers. room: (2, rows, c), for the codes unpacked."""
-    # In one dimension, because numpy's loops are slow over short rows.
-    np.bitwise_and(codes.reshape(-1), 15, out=room[0].reshape(-1))
-    np.right_shift(codes.reshape(-1), 4, out=room[1].reshape(-1))
-    lower, upper = (torch.from_numpy(part.view(np.int8)) for part in room)
+def _products(low: Tensor, high: Tensor, codes: NDArray[np.uint8], room: Tensor) -> Tensor:
+    """int32 (T, rows): sums of codes 0 to 15 times the query's numbers. room: uint8 (2, rows, c), for the codes
+    unpacked."""
+    # By torch: while numpy does as little as this, no other thread gets on.
+    packed = torch.from_numpy(codes)
+    torch.bitwise_and(packed, 15, out=room[0])
+    torch.bitwise_right_shift(packed, 4, out=room[1])
+    lower, upper = room.view(torch.int8)
     # The public product of int8 gives int8, which overflows.
-    product = torch.ops.aten._int_mm
+    product = torch.ops.aten._int_mm.default
     return product(low, lower.T).add_(product(high, upper.T))
 
 
-def _blocks(
-    sketches: Sketches, chosen: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float16], NDArray[np.int64]]]:
-    """Codes, scales and rows a page of some chosen pages at a time. Neighbours are not copied."""
-    firsts, ends = sketches.offsets[chosen], sketches.offsets[chosen + 1]
-    reached = np.cumsum(ends - firsts)
-    start = 0
-    while start < len(chosen):
-        before = int(reached[start - 1]) if start else 0
-        stop = max(start + 1, int(np.searchsorted(reached, before + BLOCK_ROWS, side="right")))
-        edges = np.flatnonzero(firsts[start + 1 : stop] != ends[start : stop - 1]) + start + 1
-        runs = [
-            slice(int(firsts[first]), int(ends[last - 1]))
-            for first, last in zip([start, *edges.tolist()], [*edges.tolist(), stop], strict=True)
-        ]
-        counts = (ends - firsts)[start:stop]
-        if len(runs) == 1:
-            yield sketches.codes[runs[0]], sketches.scales[runs[0]], counts
-        else:
-            codes = np.concatenate([sketches.codes[run] for run in runs])
-            yield codes, np.concatenate([sketches.scales[run] for run in runs]), counts
-        start = stop
+def _rows(
+    sketches: Sketches, firsts: NDArray[np.int64], begins: NDArray[np.int64], start: int, stop: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+    """Codes and scales of the chosen rows from `start` to `stop`, which lie on the pages that begin there (see
+    `_look`). Those of neighbours are not copied."""
+    inside = np.maximum(begins, start)
+    lengths = np.diff(inside, append=stop)
+    low = firsts + inside - begins
+    high = low + lengths
+    edges = np.flatnonzero(low[1:] != high[:-1]) + 1
+    runs = [slice(int(low[first]), int(high[last - 1])) for first, last in pairwise([0, *edges.tolist(), len(low)])]
+    if len(runs) == 1:
+        return sketches.codes[runs[0]], sketches.scales[runs[0]]
+    codes = np.concatenate([sketches.codes[run] for run in runs])
+    return codes, np.concatenate([sketches.scales[run] for run in runs])

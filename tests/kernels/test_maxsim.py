@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kernels import maxsim
 from kernels.maxsim import maxsim_bits, maxsim_bits_top, maxsim_scores, maxsim_sums, maxsim_top
@@ -53,6 +55,7 @@ def test_score_of_a_page_does_not_depend_on_the_block_it_falls_into(monkeypatch:
     query = torch.randn(4, 32)
     whole, rows = maxsim_scores(query, tokens, scales, offsets, argmax=True)
     monkeypatch.setattr(maxsim.reference, "BLOCK_ROWS", 25)
+    monkeypatch.setattr(maxsim.reference, "BLOCK_NUMBERS", 25 * 36)
     parts, rows_parts = maxsim_scores(query, tokens, scales, offsets, argmax=True)
     alone, _ = maxsim_scores(query, tokens, scales, offsets)
     assert torch.allclose(whole, parts)
@@ -60,6 +63,36 @@ def test_score_of_a_page_does_not_depend_on_the_block_it_falls_into(monkeypatch:
     assert rows is not None
     assert rows_parts is not None
     assert torch.equal(rows, rows_parts)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_maxima_on_a_processor_are_those_of_a_plain_loop(data: st.DataObject) -> None:
+    lengths = data.draw(st.lists(st.integers(0, 30), min_size=1, max_size=12))
+    tokens, scales, offsets = pages(lengths, 16, "cpu")
+    query = torch.randn(data.draw(st.integers(1, 4)), 16, generator=torch.Generator().manual_seed(len(lengths)))
+    filled = torch.tensor(lengths) > 0
+    before = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(maxsim.reference, "BLOCK_NUMBERS", data.draw(st.sampled_from([1, 140, 1280])))
+        patched.setattr(maxsim.reference, "LEAST_ROWS", 1)
+        torch.set_num_threads(data.draw(st.sampled_from([1, 2, 5])))
+        try:
+            best, _ = maxsim_scores(query, tokens, scales, offsets)
+        finally:
+            torch.set_num_threads(before)
+    assert torch.isneginf(best[~filled]).all()
+    if filled.any():
+        close("maxima", best[filled], plain(query, tokens, scales, offsets)[filled], 2e-6)
+
+
+def test_maxima_are_of_the_type_of_the_query_and_do_not_learn_where_nobody_asks() -> None:
+    tokens, scales, offsets = pages([3, 4], 16, "cpu")
+    query = torch.randn(2, 16, dtype=torch.float64, requires_grad=True)
+    with torch.no_grad():
+        best, _ = maxsim_scores(query, tokens, scales, offsets)
+    assert (best.dtype, best.requires_grad) == (torch.float64, False)
+    close("maxima", best, plain(query, tokens, scales, offsets), 1e-12)
 
 
 def test_best_of_negative_scores_is_not_the_padding(path: str, device: str) -> None:
