@@ -1,7 +1,9 @@
 """Coarse copies of token vectors, four bits a number, and a quick look at all of them in a large collection.
 
-A row stands for (code - 8) * scale, codes 1 to 15, packed as `models.packing.narrowed` packs four bits: half the memory
-of the vectors. Products are of integers of eight bits, which processors multiply several times as fast as floats.
+A row stands for its numbers, -7 to 7, times a scale: half the memory of the vectors. They are packed as
+`models.packing.narrowed` packs four bits, but in two's complement, so that a byte of eight bits with four of them at
+its upper end is sixteen times the number. Products are of such integers, which processors multiply several times as
+fast as floats.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ MOST_TOKENS = 16
 BLOCK_ROWS = 32768
 """Rows compared at a time: 2 MB of unpacked codes, in memory that is used again and again."""
 _LEVELS = 7
-_ZERO = 8
+_SIGNS = 0x88
+"""Upper bits of both numbers of a byte: what tells two's complement from numbers with 8 added."""
+_RAISED = 16
 
 
 def make_sketch(tokens: NDArray[np.int8], scales: NDArray[np.float16]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
@@ -34,7 +38,7 @@ def make_sketch(tokens: NDArray[np.int8], scales: NDArray[np.float16]) -> tuple[
     its grid, so rows of few levels lose nothing."""
     peak = np.maximum(np.abs(tokens.astype(np.int16)).max(axis=1, keepdims=True, initial=1), 1).astype(np.float32)
     rows = np.rint(tokens * (_LEVELS / peak)).astype(np.int8)
-    return narrowed(rows, 4), (scales * peak[:, 0] / _LEVELS).astype(np.float16)
+    return narrowed(rows, 4) ^ np.uint8(_SIGNS), (scales * peak[:, 0] / _LEVELS).astype(np.float16)
 
 
 def coarse_scores(
@@ -80,7 +84,7 @@ def best_products(query_tokens: FloatArray, sketches: Sketches, chosen: NDArray[
     share_out(look, ends, least=BLOCK_ROWS)
     best = np.full((len(chosen), len(query_tokens)), -np.inf)
     best[filled] = found.T
-    return best * (peak[:, 0] / 127)
+    return best * (peak[:, 0] / (127 * _RAISED))
 
 
 def _look(
@@ -94,27 +98,23 @@ def _look(
     """Raises `found` (T, n) to the largest products with pages whose rows begin at `firsts` among all and at `begins`
     among the chosen, the last up to `end`."""
     half = sketches.codes.shape[1]
-    zero = torch.from_numpy(_ZERO * rounded.sum(axis=1, keepdims=True, dtype=np.float32))
     low, high = (torch.from_numpy(np.ascontiguousarray(part)) for part in (rounded[:, :half], rounded[:, half:]))
-    room = torch.empty(2, BLOCK_ROWS, half, dtype=torch.uint8)
+    room = torch.empty(2, BLOCK_ROWS, half, dtype=torch.int8)
     for start, stop, here in windows(begins, end, BLOCK_ROWS):
         codes, scales = _rows(sketches, firsts[here], begins[here], start, stop)
-        products = _products(low, high, codes, room[:, : stop - start]).float().sub_(zero)
-        products *= torch.from_numpy(scales).float()
+        products = _products(low, high, codes, room[:, : stop - start]).float().mul_(torch.from_numpy(scales))
         keep_largest(found[:, here], products.numpy(), begins[here], start)
 
 
 def _products(low: Tensor, high: Tensor, codes: NDArray[np.uint8], room: Tensor) -> Tensor:
-    """int32 (T, rows): sums of codes 0 to 15 times the query's numbers. room: uint8 (2, rows, c), for the codes
-    unpacked."""
+    """int32 (T, rows): sums of _RAISED times a row's numbers times the query's. room: int8 (2, rows, c)."""
     # By torch: while numpy does as little as this, no other thread gets on.
-    packed = torch.from_numpy(codes)
-    torch.bitwise_and(packed, 15, out=room[0])
-    torch.bitwise_right_shift(packed, 4, out=room[1])
-    lower, upper = room.view(torch.int8)
+    packed = torch.from_numpy(codes.view(np.int8))
+    torch.bitwise_left_shift(packed, 4, out=room[0])
+    torch.bitwise_and(packed, -_RAISED, out=room[1])
     # The public product of int8 gives int8, which overflows.
     product = torch.ops.aten._int_mm.default
-    return product(low, lower.T).add_(product(high, upper.T))
+    return product(low, room[0].T).add_(product(high, room[1].T))
 
 
 def _rows(
@@ -122,13 +122,13 @@ def _rows(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
     """Codes and scales of the chosen rows from `start` to `stop`, which lie on the pages that begin there (see
     `_look`). Those of neighbours are not copied."""
+    shift = firsts - begins
+    if (shift == shift[0]).all():
+        run = slice(int(start + shift[0]), int(stop + shift[0]))
+        return sketches.codes[run], sketches.scales[run]
     inside = np.maximum(begins, start)
-    lengths = np.diff(inside, append=stop)
-    low = firsts + inside - begins
-    high = low + lengths
-    edges = np.flatnonzero(low[1:] != high[:-1]) + 1
+    low, high = inside + shift, np.append(inside[1:], stop) + shift
+    edges = np.flatnonzero(np.diff(shift)) + 1
     runs = [slice(int(low[first]), int(high[last - 1])) for first, last in pairwise([0, *edges.tolist(), len(low)])]
-    if len(runs) == 1:
-        return sketches.codes[runs[0]], sketches.scales[runs[0]]
     codes = np.concatenate([sketches.codes[run] for run in runs])
     return codes, np.concatenate([sketches.scales[run] for run in runs])

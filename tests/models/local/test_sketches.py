@@ -45,7 +45,7 @@ def slow_best(query: FloatArray, page: slice, known: Sketches) -> list[float]:
     """Number by number in float64: query numbers as eight bits, page numbers as what their codes stand for."""
     peak = np.abs(query).max(axis=1, keepdims=True).astype(np.float64)
     rounded = np.rint(query * (127 / peak).astype(np.float32)) * peak / 127
-    rows = widened(known.codes[page], query.shape[1], 4).astype(np.float64)
+    rows = widened(known.codes[page] ^ np.uint8(0x88), query.shape[1], 4).astype(np.float64)
     products = [[sum(a * b for a, b in zip(one, row, strict=True)) for row in rows] for one in rounded]
     scales = known.scales[page].astype(np.float64)
     return [max((p * s for p, s in zip(line, scales, strict=True)), default=-np.inf) for line in products]
@@ -81,7 +81,7 @@ def test_a_sketch_takes_half_a_byte_a_number_and_stays_near_the_vector() -> None
         rows, scales = quantise_tokens(tokens)
         codes, coarse = make_sketch(rows, scales)
         assert codes.nbytes * 2 == rows.nbytes
-        near = widened(codes, 64, 4) * coarse.astype(np.float32)[:, None]
+        near = widened(codes ^ np.uint8(0x88), 64, 4) * coarse.astype(np.float32)[:, None]
         exact = rows * scales.astype(np.float32)[:, None]
         # Dense pages have no more levels than a sketch, so nothing of them is lost.
         assert np.abs(near - exact).max() < (0.002 if len(tokens) > 380 else 0.5 * np.abs(exact).max() / 7)
