@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -23,12 +23,12 @@ def share_out(work: Callable[[slice], None], ends: NDArray[np.int64], *, least: 
     edges = np.searchsorted(ends, rows * np.arange(1, count) / count, side="right")
     # One page may be longer than a part.
     parts = [slice(first, end) for first, end in pairwise(sorted({0, *edges.tolist(), len(ends)}))]
-    try:
-        for done in [_pool(threads).submit(_alone, work, part) for part in parts]:
-            done.result()
-    finally:
-        # A thread that begins takes over what was set last, by whatever thread.
-        torch.set_num_threads(threads)
+    looks = [_pool(threads).submit(_alone, work, part) for part in parts]
+    # Also where one has failed: a thread that begins takes over what was set last, by whatever thread.
+    wait(looks)
+    torch.set_num_threads(threads)
+    for look in looks:
+        look.result()
 
 
 @cache

@@ -24,11 +24,10 @@ def maxsim_ragged(
     """
     kind = torch.promote_types(query.dtype, torch.float32)
     query = query.to(kind)
+    if not argmax and not tokens.is_cuda:
+        return _maxima(query.detach(), tokens.detach(), scales, offsets), None
     pages, words = len(offsets) - 1, len(query)
     best = torch.full((pages, words), -torch.inf, dtype=kind, device=query.device)
-    if not argmax and not tokens.is_cuda:
-        _score_in_threads(query, tokens, scales, offsets, best)
-        return best, None
     where = torch.full((pages, words), -1, dtype=torch.int64, device=query.device) if argmax else None
     edges = offsets.to(torch.int64).cpu()
     first = 0
@@ -75,7 +74,7 @@ def _score_block(
 
 
 @torch.no_grad()
-def _score_in_threads(query: Tensor, tokens: Tensor, scales: Tensor | None, offsets: Tensor, best: Tensor) -> None:
+def _maxima(query: Tensor, tokens: Tensor, scales: Tensor | None, offsets: Tensor) -> Tensor:
     """Maxima alone, on a CPU. With a line of scores a word each page is a run of neighbours, whose maximum takes half
     of the time of a scatter; threads that go their own way need not wait for each other after every block."""
     filled = offsets.diff() > 0
@@ -85,13 +84,15 @@ def _score_in_threads(query: Tensor, tokens: Tensor, scales: Tensor | None, offs
 
     def look(part: slice) -> None:
         for start, stop, here in windows(begins[part], int(ends[part.stop - 1]), size):
-            scores = query.detach() @ tokens[start:stop].detach().to(query.dtype).T
+            scores = query @ tokens[start:stop].to(query.dtype).T
             if scales is not None:
                 scores *= scales[start:stop].to(query.dtype)
             keep_largest(found[:, part][:, here], scores.numpy(), begins[part][here], start)
 
     share_out(look, ends, least=LEAST_ROWS)
+    best = torch.full((len(filled), len(query)), -torch.inf, dtype=query.dtype)
     best[filled] = torch.from_numpy(found.T)
+    return best
 
 
 def maxsim_binary(query: Tensor, tokens: Tensor) -> Tensor:

@@ -123,12 +123,11 @@ def _rows(
     """Codes and scales of the chosen rows from `start` to `stop`, which lie on the pages that begin there (see
     `_look`). Those of neighbours are not copied."""
     shift = firsts - begins
-    if (shift == shift[0]).all():
-        run = slice(int(start + shift[0]), int(stop + shift[0]))
-        return sketches.codes[run], sketches.scales[run]
-    inside = np.maximum(begins, start)
-    low, high = inside + shift, np.append(inside[1:], stop) + shift
-    edges = np.flatnonzero(np.diff(shift)) + 1
-    runs = [slice(int(low[first]), int(high[last - 1])) for first, last in pairwise([0, *edges.tolist(), len(low)])]
+    jumps = np.flatnonzero(np.diff(shift)) + 1
+    moves = shift[[0, *jumps]].tolist()
+    edges = pairwise([start, *begins[jumps].tolist(), stop])
+    runs = [slice(first + move, end + move) for (first, end), move in zip(edges, moves, strict=True)]
+    if len(runs) == 1:
+        return sketches.codes[runs[0]], sketches.scales[runs[0]]
     codes = np.concatenate([sketches.codes[run] for run in runs])
     return codes, np.concatenate([sketches.scales[run] for run in runs])

@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+Record = Mapping[str, float | str]
 
 LOSSES = ("signs", "starts", "contrast", "pages")
 FIRST_STEP = 200
@@ -46,7 +48,8 @@ class Difference:
 def compare(run: Path, logged: Path) -> list[Difference]:
     """Of two files of JSON lines as `train` writes them, as far as both go. Raises ValueError where they share nothing
     to compare."""
-    ours, theirs = _steps(run), _steps(logged)
+    own, other = _records(run), _records(logged)
+    ours, theirs = _steps(own), _steps(other)
     found = [
         Difference(f"step {step}", loss, theirs[step][loss], ours[step][loss])
         for step in sorted(ours.keys() & theirs.keys())
@@ -55,22 +58,22 @@ def compare(run: Path, logged: Path) -> list[Difference]:
     ]
     if not found:
         raise ValueError(f"{run} and {logged} have no step from {FIRST_STEP} on in common")
-    for place, (mine, other) in enumerate(zip(_validations(run), _validations(logged), strict=False), start=1):
-        found.append(Difference(f"validation {place}", "ndcg5", other, mine))
+    validations = zip(_validations(other), _validations(own), strict=False)
+    found += [Difference(f"validation {place}", "ndcg5", *pair) for place, pair in enumerate(validations, start=1)]
     return found
 
 
-def _records(path: Path) -> list[Mapping[str, float | str]]:
+def _records(path: Path) -> list[Record]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
 
 
-def _steps(path: Path) -> dict[int, dict[str, float]]:
-    steps = [record for record in _records(path) if record["event"] == "step"]
+def _steps(records: Sequence[Record]) -> dict[int, dict[str, float]]:
+    steps = [record for record in records if record["event"] == "step"]
     return {int(record["step"]): {loss: float(record[loss]) for loss in LOSSES} for record in steps}
 
 
-def _validations(path: Path) -> list[float]:
-    return [float(record["ndcg5"]) for record in _records(path) if record["event"] == "validation"]
+def _validations(records: Sequence[Record]) -> list[float]:
+    return [float(record["ndcg5"]) for record in records if record["event"] == "validation"]
 
 
 def main() -> int:

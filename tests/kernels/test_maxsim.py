@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kernels import maxsim
 from kernels.maxsim import maxsim_bits, maxsim_bits_top, maxsim_scores, maxsim_sums, maxsim_top
 from tests.kernels.accuracy import GRADIENT, close
+from tests.kernels.threads import torch_threads
 
 
 def pages(lengths: list[int], dims: int, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -72,15 +73,11 @@ def test_maxima_on_a_processor_are_those_of_a_plain_loop(data: st.DataObject) ->
     tokens, scales, offsets = pages(lengths, 16, "cpu")
     query = torch.randn(data.draw(st.integers(1, 4)), 16, generator=torch.Generator().manual_seed(len(lengths)))
     filled = torch.tensor(lengths) > 0
-    before = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(maxsim.reference, "BLOCK_NUMBERS", data.draw(st.sampled_from([1, 140, 1280])))
         patched.setattr(maxsim.reference, "LEAST_ROWS", 1)
-        torch.set_num_threads(data.draw(st.sampled_from([1, 2, 5])))
-        try:
+        with torch_threads(data.draw(st.sampled_from([1, 2, 5]))):
             best, _ = maxsim_scores(query, tokens, scales, offsets)
-        finally:
-            torch.set_num_threads(before)
     assert torch.isneginf(best[~filled]).all()
     if filled.any():
         close("maxima", best[filled], plain(query, tokens, scales, offsets)[filled], 2e-6)

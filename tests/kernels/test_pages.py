@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels.pages import keep_largest, share_out, windows
+from tests.kernels.threads import torch_threads
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 
@@ -21,13 +23,9 @@ LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 @given(lengths=LENGTHS, least=st.integers(1, 50), threads=st.integers(1, 6))
 def test_every_page_falls_to_one_thread(lengths: list[int], least: int, threads: int) -> None:
     seen: list[slice] = []
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         share_out(seen.append, np.cumsum(lengths), least=least)
         assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
     assert len(seen) <= max(1, min(threads, sum(lengths) // least))
     edges = sorted((part.start, part.stop) for part in seen)
     assert all(first < last for first, last in edges)
@@ -40,20 +38,16 @@ def test_no_pages_are_no_work() -> None:
 
 def test_threads_work_at_the_same_time_each_with_one_of_torch() -> None:
     both, inside = threading.Barrier(2), list[int]()
-    before = torch.get_num_threads()
 
     def work(part: slice) -> None:
         inside.append(torch.get_num_threads())
         both.wait(timeout=30)
 
-    torch.set_num_threads(2)
-    try:
+    with torch_threads(2):
         share_out(work, np.array([10, 20]), least=1)
         assert inside == [1, 1]
         with ThreadPoolExecutor(1) as later:
             assert later.submit(torch.get_num_threads).result() == 2
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_an_error_reaches_the_caller_and_torch_keeps_its_threads() -> None:
@@ -64,6 +58,23 @@ def test_an_error_reaches_the_caller_and_torch_keeps_its_threads() -> None:
     with pytest.raises(MemoryError, match="too many rows"):
         share_out(work, np.array([3]), least=1)
     assert torch.get_num_threads() == before
+
+
+def test_where_one_fails_the_others_end_before_the_caller_goes_on() -> None:
+    begun, ended = threading.Barrier(2), list[int]()
+
+    def work(part: slice) -> None:
+        begun.wait(timeout=30)
+        if part.start == 0:
+            raise MemoryError("too many rows")
+        time.sleep(0.2)
+        ended.append(part.start)
+
+    with torch_threads(2):
+        with pytest.raises(MemoryError):
+            share_out(work, np.array([10, 20]), least=1)
+        assert ended == [1]
+        assert torch.get_num_threads() == 2
 
 
 @settings(max_examples=60, deadline=None)

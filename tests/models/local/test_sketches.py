@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from models.encoder import Embedding, FloatArray, Sketches, Sketching
 from models.local import LocalEncoder, sketches
@@ -19,6 +18,7 @@ from models.local.scoring import score_words
 from models.local.sketches import best_products, coarse_scores, make_sketch
 from models.local.words import plan_query
 from models.packing import quantise_tokens, widened
+from tests.kernels.threads import torch_threads
 from tests.models.local.conftest import CONFIG
 from tests.models.local.test_scoring import unit, words_as_tokens
 
@@ -31,21 +31,16 @@ def sketched(pages: list[FloatArray]) -> Sketches:
     return Sketches(np.concatenate([codes for codes, _ in made]), np.concatenate([s for _, s in made]), offsets, NAME)
 
 
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def numbers(codes: NDArray[np.uint8], dims: int) -> NDArray[np.int8]:
+    """What codes stand for. `widened` takes 8 off where two's complement has nothing added."""
+    return widened(codes ^ np.uint8(0x88), dims, 4)
 
 
 def slow_best(query: FloatArray, page: slice, known: Sketches) -> list[float]:
     """Number by number in float64: query numbers as eight bits, page numbers as what their codes stand for."""
     peak = np.abs(query).max(axis=1, keepdims=True).astype(np.float64)
     rounded = np.rint(query * (127 / peak).astype(np.float32)) * peak / 127
-    rows = widened(known.codes[page] ^ np.uint8(0x88), query.shape[1], 4).astype(np.float64)
+    rows = numbers(known.codes[page], query.shape[1]).astype(np.float64)
     products = [[sum(a * b for a, b in zip(one, row, strict=True)) for row in rows] for one in rounded]
     scales = known.scales[page].astype(np.float64)
     return [max((p * s for p, s in zip(line, scales, strict=True)), default=-np.inf) for line in products]
@@ -81,7 +76,7 @@ def test_a_sketch_takes_half_a_byte_a_number_and_stays_near_the_vector() -> None
         rows, scales = quantise_tokens(tokens)
         codes, coarse = make_sketch(rows, scales)
         assert codes.nbytes * 2 == rows.nbytes
-        near = widened(codes ^ np.uint8(0x88), 64, 4) * coarse.astype(np.float32)[:, None]
+        near = numbers(codes, 64) * coarse.astype(np.float32)[:, None]
         exact = rows * scales.astype(np.float32)[:, None]
         # Dense pages have no more levels than a sketch, so nothing of them is lost.
         assert np.abs(near - exact).max() < (0.002 if len(tokens) > 380 else 0.5 * np.abs(exact).max() / 7)
