@@ -31,33 +31,46 @@ CONFIGS = {
     (512, False): Config(8, 4, 4, 4, 528),
     (512, True): Config(8, 8, 1, 1, 1584, thirds=True),
     (1024, False): Config(4, 4, 2, 4, 528),
-    (1024, True): Config(1, 2, 2, 4, 396, thirds=True),
+    (1024, True): Config(2, 4, 2, 4, 396, thirds=True),
     (4096, False): Config(1, 4, 1, 8, 528),
     (4096, True): Config(1, 4, 1, 8, 528),
 }
 
 
 @triton.jit
-def gated(x, gate, at, gate_at, real, GATED: tl.constexpr):
-    u = tl.load(x + at, mask=real, other=0.0).to(tl.float32)
+def held(pointer, real, WHOLE: tl.constexpr):
+    """WHOLE: there is nothing beyond the rows or their ends, and so no mask."""
+    if WHOLE:
+        return tl.load(pointer).to(tl.float32)
+    return tl.load(pointer, mask=real, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def gated(x, gate, at, gate_at, real, GATED: tl.constexpr, WHOLE: tl.constexpr):
+    u = held(x + at, real, WHOLE)
     if GATED:
-        z = tl.load(gate + gate_at, mask=real, other=0.0).to(tl.float32)
+        z = held(gate + gate_at, real, WHOLE)
         u = u * z * sigmoid(z)
     return u
 
 
 @triton.jit
-def scaled(y, at, u, scale, weight, real, known):
-    factor = tl.load(weight, mask=known, other=0.0).to(tl.float32)
-    tl.store(y + at, (u * scale[:, None] * factor[None, :]).to(y.dtype.element_ty), mask=real)
+def scaled(y, at, u, scale, factor, real, WHOLE: tl.constexpr):
+    value = (u * scale[:, None] * factor[None, :]).to(y.dtype.element_ty)
+    if WHOLE:
+        tl.store(y + at, value)
+    else:
+        tl.store(y + at, value, mask=real)
 
 
 @triton.jit(do_not_specialize=["rows"])
 def forward_kernel(
     x, weight, gate, y, rows, x_row, gate_row, eps,
     WIDTH: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, GATED: tl.constexpr, THIRDS: tl.constexpr,
+    WHOLE: tl.constexpr,
 ):  # fmt: skip
-    """PADDED: the power of two that holds a row, or with THIRDS the one that a row holds three times."""
+    """PADDED: the power of two that holds a row, or with THIRDS the one that a row holds three times. The weights are
+    asked for before the sum is known: there is nothing else to do while the rows are on their way."""
     start = tl.program_id(0).to(tl.int64) * ROWS
     r = tl.arange(0, ROWS)
     w = tl.arange(0, PADDED)
@@ -66,17 +79,21 @@ def forward_kernel(
     at = start * x_row + r[:, None] * x_row + w[None, :]
     gate_at = start * gate_row + r[:, None] * gate_row + w[None, :]
     out = start * WIDTH + r[:, None] * WIDTH + w[None, :]
-    u = gated(x, gate, at, gate_at, real, GATED)
-    squares = tl.sum(u * u, 1)
+    u = gated(x, gate, at, gate_at, real, GATED, WHOLE)
+    squares = u * u
     if THIRDS:
-        second = gated(x, gate, at + PADDED, gate_at + PADDED, real, GATED)
-        third = gated(x, gate, at + 2 * PADDED, gate_at + 2 * PADDED, real, GATED)
-        squares = tl.sum(u * u + second * second + third * third, 1)
-    scale = tl.rsqrt(squares / WIDTH + eps)
-    scaled(y, out, u, scale, weight + w, real, known)
+        second = gated(x, gate, at + PADDED, gate_at + PADDED, real, GATED, WHOLE)
+        third = gated(x, gate, at + 2 * PADDED, gate_at + 2 * PADDED, real, GATED, WHOLE)
+        squares += second * second + third * third
+    factor = held(weight + w, known, WHOLE)
     if THIRDS:
-        scaled(y, out + PADDED, second, scale, weight + PADDED + w, real, known)
-        scaled(y, out + 2 * PADDED, third, scale, weight + 2 * PADDED + w, real, known)
+        factor2 = held(weight + PADDED + w, known, WHOLE)
+        factor3 = held(weight + 2 * PADDED + w, known, WHOLE)
+    scale = tl.rsqrt(tl.sum(squares, 1) / WIDTH + eps)
+    scaled(y, out, u, scale, factor, real, WHOLE)
+    if THIRDS:
+        scaled(y, out + PADDED, second, scale, factor2, real, WHOLE)
+        scaled(y, out + 2 * PADDED, third, scale, factor3, real, WHOLE)
 
 
 @triton.jit(do_not_specialize=["rows"])
@@ -127,10 +144,12 @@ def norm_forward(x: Tensor, weight: Tensor, gate: Tensor | None, eps: float) -> 
     y = torch.empty((rows, width), dtype=x.dtype, device=x.device)
     # A row padded from 384 to 512 numbers leaves a quarter of the threads without a load.
     thirds = config.thirds and width % 3 == 0 and triton.next_power_of_2(width // 3) == width // 3
+    padded = width // 3 if thirds else triton.next_power_of_2(width)
+    whole = rows % config.rows == 0 and width % padded == 0
     forward_kernel[(triton.cdiv(rows, config.rows),)](
         x, weight, gate, y, rows, x.stride(0), 0 if gate is None else gate.stride(0), eps,
-        WIDTH=width, PADDED=width // 3 if thirds else triton.next_power_of_2(width), ROWS=config.rows,
-        GATED=gate is not None, THIRDS=thirds, num_warps=config.warps,
+        WIDTH=width, PADDED=padded, ROWS=config.rows, GATED=gate is not None, THIRDS=thirds, WHOLE=whole,
+        num_warps=config.warps,
     )  # fmt: skip
     return y
 

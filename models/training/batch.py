@@ -49,6 +49,14 @@ class Batch:
         return cls(image.float() / 255, signs.long(), page.long(), cell.long(), words)
 
 
+def filled(packed: Sequence[Tensor], words: int) -> tuple[Tensor, ...]:
+    """A packed batch with at least so many words: the first ones stand there again. A word that stands twice counts as
+    the same word everywhere in the loss."""
+    image, signs, *known = packed
+    again = torch.arange(max(words, len(known[-1])), device=image.device) % max(1, len(known[-1]))
+    return image, signs, *(tensor[again] for tensor in known)
+
+
 def join(batches: Sequence[Batch]) -> Batch:
     """One batch of several whose pages have the same size, on the same device; page numbers run on."""
     starts = [0]

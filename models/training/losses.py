@@ -48,13 +48,15 @@ class StepSize:
     """Fixed sizes of a step, so that no step waits for the device to say how much there is.
 
     cells, chunks: most a page, beyond which it is cut. words: drawn for the contrast. queries: of them, asked of all
-    pages of the batch, each once as it is and once edited.
+    pages of the batch, each once as it is and once edited. known: words of a batch, which is filled up with its first
+    ones, so that a GPU can record the step; a step with more is computed launch by launch, as all are with 0.
     """
 
     cells: int = 2688
     chunks: int = 384
     words: int = 2048
     queries: int = 384
+    known: int = 0
 
 
 def reading_loss(

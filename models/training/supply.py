@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from models.training.batch import Batch, join
+from models.training.batch import Batch, filled, join
 from models.training.real_pages import RealPages
+from models.training.recording import Packed
 from models.training.settings import Stage, TrainSettings
 from models.training.synthesis import Composer, hard_negatives
 
@@ -46,8 +47,9 @@ class Source(IterableDataset[tuple[Tensor, ...]]):
         # The loader takes from its workers in turn, so worker n makes every count-th batch of the cycle.
         step = number
         while True:
-            batch = makers[self.settings.stage_of(step)]()
-            yield (*batch.packed(), hard_negatives(batch.word_bytes).cpu())
+            stage = self.settings.stage_of(step)
+            packed = filled(makers[stage]().packed(), self.settings.stages[stage].size.known)
+            yield (*packed, hard_negatives(packed[-1].to(self.device)).cpu())
             step += count
 
 
@@ -68,17 +70,17 @@ class Maker:
         return join([self.composer(self.stage.pages - self.stage.real), self.real(self.stage.real)])
 
 
-def batches(source: Source, *, workers: int) -> Iterator[tuple[Batch, Tensor]]:
-    """Batches on the source's device, in the order of the stages, each with a wrong form of each of its words
-    (uint8 [n, 24]). workers: processes beside this one; 0 = none."""
-    loader = DataLoader(
-        source,
-        batch_size=None,
-        num_workers=workers,
-        # CUDA does not survive a fork.
-        multiprocessing_context="spawn" if workers else None,
-        prefetch_factor=2 if workers else None,
-        pin_memory=source.device.type == "cuda",
+def batches(source: Source, *, workers: int) -> Iterator[Packed]:
+    """Packed batches in memory of the host, in the order of the stages, each followed by a wrong form of each of its
+    words (uint8 [n, 24]). workers: processes beside this one; 0 = none."""
+    return iter(
+        DataLoader(
+            source,
+            batch_size=None,
+            num_workers=workers,
+            # CUDA does not survive a fork.
+            multiprocessing_context="spawn" if workers else None,
+            prefetch_factor=2 if workers else None,
+            pin_memory=source.device.type == "cuda",
+        )
     )
-    for *packed, edited in loader:
-        yield Batch.unpacked(packed, source.device), edited.to(source.device, non_blocking=True)

@@ -24,14 +24,16 @@ from torch import Tensor, nn
 from models.local.reading_network import ReadingNetwork
 from models.training import checkpoint
 from models.training.checkpoint import Clock
-from models.training.losses import METRICS, reading_loss
+from models.training.gradients import Gradients
+from models.training.losses import METRICS
 from models.training.settings import TrainSettings
 from models.training.supply import Source, batches
 from models.training.validate import Validation
 
 REPORT_EVERY = 50
-UNTIMED_STEPS = 3
-"""Compilation of kernels falls into the first steps; the schedule's clock starts after them."""
+UNTIMED_STEPS = 10
+"""Compilation and recording fall into the first steps, by which every stage has come; the schedule's clock starts after
+them."""
 
 
 class Group:
@@ -126,6 +128,7 @@ def train(
     torch.manual_seed(seed)
     supply = batches(Source(settings, assets, real, group.device, seed), workers=settings.workers)
     log = Log(out, group, report, pages=sum(s.pages * s.share for s in settings.stages) * group.size)
+    gradients = Gradients(reader, settings.weights, group.device)
     parameters = [p for g in optimiser.param_groups for p in g["params"]]
     limit = settings.seconds - clock.seconds if seconds is None else min(seconds, settings.seconds - clock.seconds)
     begun, paused, step, looked, elapsed = time.perf_counter(), 0.0, 0, 0.0, 0.0
@@ -140,15 +143,10 @@ def train(
             part["lr"] = rate(settings, step=step, share=share)
         stage = settings.stages[settings.stage_of(step)]
         taught = 1.0 if clock.steps + step < settings.taught_steps else settings.taught * (1 - share)
-        batch, edited = next(supply)
-        with torch.autocast(group.device.type, torch.bfloat16, enabled=group.device.type == "cuda"):
-            loss, metrics = reading_loss(reader, batch, edited, stage.size, settings.weights, taught=taught)
-        loss.backward()
-        trained = [p for p in parameters if p.grad is not None]
-        group.average([p.grad for p in trained if p.grad is not None])
-        norm = nn.utils.clip_grad_norm_(trained, 1.0)
+        metrics = gradients(next(supply), stage, taught=taught)
+        group.average([p.grad for p in parameters if p.grad is not None])
+        norm = nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
         step += 1
         if step == UNTIMED_STEPS:
             _wait(group.device)

@@ -36,7 +36,7 @@ def check(rows: int, width: int, kind: torch.dtype, *, gated: bool, device: str,
 
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("gated", [False, True], ids=["plain", "gated"])
-@pytest.mark.parametrize(("rows", "width"), [(1, 384), (7, 100), (65, 768), (3, 2048)])
+@pytest.mark.parametrize(("rows", "width"), [(1, 384), (16, 384), (7, 100), (65, 768), (64, 768), (3, 2048)])
 def test_norm_and_gradients(rows: int, width: int, gated: bool, path: str, device: str) -> None:
     check(rows, width, torch.float32, gated=gated, device=device)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from models.training.batch import Batch
+from models.training.batch import Batch, filled
 from models.training.study.settings import StudySettings
 from models.training.supply import Maker
 
@@ -19,17 +19,10 @@ are made later stand beside earlier ones."""
 
 
 def as_many_words(batches: Packed, settings: StudySettings) -> Packed:
-    """Batches of a stage with the same number of words: the first ones stand twice where others have more. A word that
-    stands twice counts as the same word everywhere in the loss."""
+    """Batches of a stage with the same number of words."""
     most = [max((len(batch[-1]) for n, batch in enumerate(batches) if settings.run.stage_of(n) == stage), default=0)
             for stage in range(len(settings.run.stages))]  # fmt: skip
-
-    def filled(number: int, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        image, signs, *words = batch
-        again = torch.arange(most[settings.run.stage_of(number)], device=image.device) % len(words[-1])
-        return image, signs, *(tensor[again] for tensor in words)
-
-    return [filled(number, batch) for number, batch in enumerate(batches)]
+    return [filled(batch, most[settings.run.stage_of(number)]) for number, batch in enumerate(batches)]
 
 
 def compose_share(settings: StudySettings, assets: Path, folder: Path, device: str, worker: int, workers: int) -> None:

@@ -1,13 +1,8 @@
-"""Steps of training of one variant, on a GPU as CUDA graphs.
-
-A step of so small a network makes thousands of launches, for which the processor takes several times as long as the GPU
-for the work; recorded once for each size of page, it is one. Variants are trained beside each other, each in a stream
-of its own, so that none waits for another where the GPU has room.
-"""
+"""Steps of training of one variant, on a GPU as CUDA graphs. Variants are trained beside each other, each in a stream
+of its own, so that none waits for another where the GPU has room."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
@@ -16,6 +11,7 @@ from torch import Tensor, nn
 
 from models.training.batch import Batch
 from models.training.losses import reading_loss
+from models.training.recording import Call, Packed, Recorder
 from models.training.settings import Stage
 from models.training.study import measure
 from models.training.study.layers import PieceTower
@@ -27,11 +23,6 @@ from models.training.train import optimiser_of, rate
 
 RATIO_WEIGHT = 0.1
 """Of the loss that keeps the pieces of words to their length."""
-UNRECORDED = 3
-"""Calls before a recording: what is compiled, chosen or reserved at first use is no part of a step."""
-
-Packed = tuple[Tensor, ...]
-Update = Callable[[Packed], Tensor]
 
 
 class Trainer:
@@ -48,14 +39,14 @@ class Trainer:
         self.rate, self.taught = (torch.zeros((), device=pool.device) for _ in range(2))
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate
-        cuda = pool.device.type == "cuda"
-        self.stream = torch.cuda.Stream(pool.device) if cuda else None
-        self.memory = torch.cuda.graph_pool_handle() if cuda else None
-        self.updates: list[Update] = []
+        self.recorder = Recorder(pool.device) if pool.device.type == "cuda" else None
+        self.updates: list[Call] = []
         for number, stage in enumerate(settings.run.stages):
-            plain: Update = partial(self.update, stage=stage)
+            plain: Call = partial(self.update, stage=stage)
             first = next(n for n in range(len(pool.training)) if settings.run.stage_of(n) == number)
-            self.updates.append(self.recorded(plain, pool.training[first]) if cuda else plain)
+            self.updates.append(
+                plain if self.recorder is None else self.recorded(self.recorder, plain, pool.training[first])
+            )
 
     def step(self, step: int, steps: int) -> Tensor:
         """Step `step` of `steps`; the loss. On a GPU it is there after the next synchronisation: no other stream waits
@@ -69,7 +60,7 @@ class Trainer:
 
     def beside(self) -> AbstractContextManager[object]:
         """What is called inside runs beside what other trainers do."""
-        return nullcontext() if self.stream is None else torch.cuda.stream(self.stream)
+        return nullcontext() if self.recorder is None else torch.cuda.stream(self.recorder.stream)
 
     def update(self, packed: Packed, stage: Stage) -> Tensor:
         """Changes the weights by one batch; the loss. Nothing in it waits for the device."""
@@ -86,30 +77,13 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         return loss.detach()
 
-    def recorded(self, update: Update, packed: Packed) -> Update:
-        """The same update as a CUDA graph, for batches of the same sizes. Leaves weights and optimiser as they were."""
-        held = tuple(tensor.clone() for tensor in packed)
+    def recorded(self, recorder: Recorder, update: Call, packed: Packed) -> Call:
+        """The same update, recorded. Leaves weights and optimiser as they were."""
         for group in self.optimiser.param_groups:
             group["capturable"] = True
         self.rate.zero_()
-        torch.cuda.synchronize(self.pool.device)
-        # In this trainer's stream: what is recorded keeps the scratch memory of the stream it was recorded in, and
-        # trainers that run beside each other must not share it.
-        with self.beside():
-            for _ in range(UNRECORDED):
-                update(held)
-        torch.cuda.synchronize(self.pool.device)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.memory, stream=self.stream):
-            loss = update(held)
+        replay = recorder(update, packed)
         for state in self.optimiser.state.values():
             for tensor in state.values():
                 tensor.zero_()
-
-        def replay(packed: Packed) -> Tensor:
-            for mine, given in zip(held, packed, strict=True):
-                mine.copy_(given)
-            graph.replay()
-            return loss.clone()
-
-        return replay
+        return lambda batch: replay(batch).clone()
