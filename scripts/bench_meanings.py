@@ -1,11 +1,13 @@
 """How well questions in other words than a page's find it, on the pages that may be chosen on: with words of like
 meaning and without, beside word search over the known text of the same pages.
 
-    python scripts/bench_meanings.py [PAGES]
+    python scripts/bench_meanings.py [PAGES] [--teacher FOLDER]
 
 PAGES: a folder of pages with known words, as models.training.real_pages reads it. The questions (other_words.tsv) were
 written from the words of these pages, before anything was chosen by them; those of pages with even numbers are for
-choosing, the others confirm. Pages marked research-only are among them: nothing is trained here.
+choosing, the others confirm. Pages marked research-only are among them: nothing is trained here. --teacher:
+all-MiniLM-L6-v2 as models.training.meanings takes it; what it would add to the scores is measured too, from the words
+that the stored vectors tell and from the known text (scripts/bench/page_meaning.py).
 Writes docs/benchmarks/meanings.csv.
 """
 
@@ -17,7 +19,7 @@ import csv
 import gzip
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,9 +36,10 @@ from models.local.config import LocalConfig
 from models.local.encoder import WEIGHTS
 from models.local.scoring import score_pages
 from models.packing import pack_pages
+from models.training.meanings import Teacher
 from retrieval.evaluation.metrics import page_figures
 from scripts import bench_tables
-from scripts.bench import pages, record
+from scripts.bench import page_meaning, pages, record
 from scripts.bench.word_search import WordSearch
 
 TARGET = record.BENCHMARKS / "meanings.csv"
@@ -44,6 +47,8 @@ QUESTIONS = Path(__file__).parent / "bench" / "other_words.tsv"
 DEFAULT_PAGES = record.REPOSITORY.parent / "shared" / "data" / "docs" / "train"
 FIRST = 5
 """Pages of an answer that are looked at."""
+SHARES = (0.4, 0.8)
+"""Of the likeness of meaning, added to the score."""
 
 Rank = Callable[[str], Sequence[str]]
 
@@ -77,11 +82,18 @@ async def read(folder: Path, ids: Sequence[str], asked: Sequence[str]) -> tuple[
         await encoder.aclose()
 
 
-def ways(folder: Path) -> dict[str, Rank]:
+def ways(folder: Path, teacher: Teacher | None) -> dict[str, Rank]:
     texts = known_texts(folder)
     ids = list(texts)
     packed, asked = asyncio.run(read(folder, ids, [question for _, question in questions()]))
     config = LocalConfig.from_json(WEIGHTS / "config.json").score
+
+    def with_meaning(share: float, near: np.ndarray, rows: Mapping[str, int]) -> Rank:
+        def rank(question: str) -> list[str]:
+            scores = score_pages(asked[question], packed, config, torch.device("cpu")) + share * near[rows[question]]
+            return [ids[place] for place in np.argsort(-scores, kind="stable")[:FIRST]]
+
+        return rank
 
     def scored(**changed: float) -> Rank:
         used = replace(config, **changed)
@@ -92,12 +104,21 @@ def ways(folder: Path) -> dict[str, Rank]:
 
         return rank
 
-    return {
+    found = {
         packed.encoder: scored(),
         "no words of like meaning": scored(near=0.0),
         "known text, words": WordSearch(texts, with_grams=False).rank,
         "known text, words + 4-grams": WordSearch(texts, with_grams=True).rank,
     }
+    if teacher is not None:
+        rows = {question: row for row, question in enumerate(asked)}
+        meant = page_meaning.sentences(teacher, list(asked))
+        known = [text.split() for text in texts.values()]
+        for source, words in (("stored vectors", page_meaning.told_words(packed, config)), ("known text", known)):
+            near = page_meaning.likeness(meant, page_meaning.meanings_of(teacher, words))
+            for share in SHARES:
+                found[f"{packed.encoder} + {share} x meaning, {source}"] = with_meaning(share, near, rows)
+    return found
 
 
 def half(relevant: frozenset[str]) -> str:
@@ -107,10 +128,12 @@ def half(relevant: frozenset[str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_PAGES, metavar="PAGES")
+    parser.add_argument("--teacher", type=Path, metavar="FOLDER", help="of all-MiniLM-L6-v2")
     given = parser.parse_args()
+    teacher = None if given.teacher is None else Teacher(given.teacher)
     stamp = record.stamp(["torch", "numpy", "pillow"])
     rows: list[dict[str, object]] = []
-    for system, rank in ways(given.folder).items():
+    for system, rank in ways(given.folder, teacher).items():
         found = [(half(relevant), page_figures(relevant, rank(question))) for relevant, question in questions()]
         rows += [{**row, **stamp} for row in pages.quality_rows(system, found)]
     record.write_csv(TARGET, rows)

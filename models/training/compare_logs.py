@@ -1,20 +1,23 @@
-"""Whether a run follows a logged one: losses step by step, validations in turn.
+"""Whether a run follows a logged one: losses step by step, validations after as many seconds.
 
     python -m models.training.compare_logs RUN/log.jsonl docs/benchmarks/reader_training.jsonl
 
-Prints both beside each other and ends with 1 where they part. Two runs of one configuration never are the same: pages
-are composed by processes that race, and the schedule counts seconds. What they may differ by was set before the first
-comparison.
+Prints both beside each other and how much later each loss falls, and ends with 1 where they part. Two runs of one
+configuration never are the same: pages are composed by processes that race, and the schedule counts seconds. What they
+may differ by was set before the first comparison.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -28,6 +31,8 @@ LOSS_APART = 0.15
 """Of a mean of 50 steps, relative."""
 QUALITY_APART = 0.03
 """Of a validation's nDCG@5. A validation comes after so many seconds, not after so many steps."""
+SECONDS_APART = 0.1
+"""Of the seconds after which two validations came, relative, to be compared; an end comes when a call ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +63,36 @@ def compare(run: Path, logged: Path) -> list[Difference]:
     ]
     if not found:
         raise ValueError(f"{run} and {logged} have no step from {FIRST_STEP} on in common")
-    validations = zip(_validations(other), _validations(own), strict=False)
-    found += [Difference(f"validation {place}", "ndcg5", *pair) for place, pair in enumerate(validations, start=1)]
+    for place, (seconds, ndcg5) in enumerate(_validations(other), start=1):
+        near = min(_validations(own), key=lambda one: abs(one[0] - seconds), default=(-math.inf, 0.0))
+        if abs(near[0] - seconds) <= SECONDS_APART * seconds:
+            found.append(Difference(f"validation {place}", "ndcg5", ndcg5, near[1]))
     return found
+
+
+def later(run: Path, logged: Path, loss: str) -> list[float]:
+    """How many steps later the run first falls as low as the logged one has fallen, at every report of the latter that
+    is lower than all before and that the run reaches; negative where it is earlier."""
+    ours, theirs = _falls(_steps(_records(run)), loss), _falls(_steps(_records(logged)), loss)
+    waits: list[float] = []
+    for step, value in theirs:
+        if step < FIRST_STEP:
+            continue
+        for (before, high), (after, low) in pairwise(ours):
+            if low <= value <= high:
+                waits.append(after - (after - before) * (value - low) / (high - low) - step)
+                break
+    return waits
+
+
+def _falls(steps: Mapping[int, Mapping[str, float]], loss: str) -> list[tuple[int, float]]:
+    """The reports that are lower than all before."""
+    lowest, falls = math.inf, list[tuple[int, float]]()
+    for step, losses in sorted(steps.items()):
+        if losses[loss] < lowest:
+            lowest = losses[loss]
+            falls.append((step, lowest))
+    return falls
 
 
 def _records(path: Path) -> list[Record]:
@@ -72,8 +104,10 @@ def _steps(records: Sequence[Record]) -> dict[int, dict[str, float]]:
     return {int(record["step"]): {loss: float(record[loss]) for loss in LOSSES} for record in steps}
 
 
-def _validations(records: Sequence[Record]) -> list[float]:
-    return [float(record["ndcg5"]) for record in records if record["event"] == "validation"]
+def _validations(records: Sequence[Record]) -> list[tuple[float, float]]:
+    """(seconds, nDCG@5) of each."""
+    found = [record for record in records if record["event"] == "validation"]
+    return [(float(record["seconds"]), float(record["ndcg5"])) for record in found]
 
 
 def main() -> int:
@@ -90,6 +124,9 @@ def main() -> int:
         )
     console = Console()
     console.print(table)
+    for loss in LOSSES:
+        if waits := later(given.run, given.logged, loss):
+            console.print(f"{loss} falls {median(waits):.0f} steps later, {min(waits):.0f} to {max(waits):.0f}")
     apart = sum(not one.follows for one in differences)
     console.print(f"{len(differences) - apart} of {len(differences)} figures follow")
     return 1 if apart else 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.training.compare_logs import LOSSES, compare
+from models.training.compare_logs import LOSSES, compare, later
 
 LOGGED = Path(__file__).parents[3] / "docs" / "benchmarks" / "reader_training.jsonl"
 
@@ -45,6 +45,26 @@ def test_a_loss_that_is_off_is_named(tmp_path: Path, loss: str, factor: float) -
 def test_a_validation_that_is_worse_is_named(tmp_path: Path) -> None:
     found = compare(_changed(tmp_path / "log.jsonl", lost=0.05), LOGGED)
     assert [one.where for one in found if not one.follows] == [f"validation {place}" for place in range(1, 6)]
+
+
+def test_a_validation_is_compared_with_the_one_after_as_many_seconds(tmp_path: Path) -> None:
+    cut = _changed(tmp_path / "log.jsonl", steps=1000)
+    with cut.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"event": "validation", "step": 1010, "seconds": 146.0, "ndcg5": 0.84}) + "\n")
+    assert [one.where for one in compare(cut, LOGGED) if one.figure == "ndcg5"] == ["validation 1"]
+
+
+@pytest.mark.parametrize("wait", [0, 100, -100])
+def test_how_much_later_a_loss_falls(tmp_path: Path, wait: int) -> None:
+    lines = [json.loads(line) for line in LOGGED.read_text("utf-8").splitlines()]
+    for record in lines:
+        if record["event"] == "step":
+            record["step"] += wait
+    moved = tmp_path / "log.jsonl"
+    moved.write_text("\n".join(json.dumps(record) for record in lines) + "\n", encoding="utf-8")
+    waits = later(moved, LOGGED, "contrast")
+    assert len(waits) > 20
+    assert waits == pytest.approx([wait] * len(waits))
 
 
 def test_a_run_that_was_cut_too_early_says_nothing(tmp_path: Path) -> None:
