@@ -19,8 +19,9 @@ import csv
 import gzip
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,8 @@ from rich.progress import track
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from models import Embedding, EncoderOptions, create_encoder, quantise_tokens
-from models.encoder import PackedPages
-from models.local.config import LocalConfig
+from models.encoder import FloatArray, PackedPages
+from models.local.config import LocalConfig, ScoreConfig
 from models.local.encoder import WEIGHTS
 from models.local.scoring import score_pages
 from models.packing import pack_pages
@@ -88,36 +89,29 @@ def ways(folder: Path, teacher: Teacher | None) -> dict[str, Rank]:
     packed, asked = asyncio.run(read(folder, ids, [question for _, question in questions()]))
     config = LocalConfig.from_json(WEIGHTS / "config.json").score
 
-    def with_meaning(share: float, near: np.ndarray, rows: Mapping[str, int]) -> Rank:
-        def rank(question: str) -> list[str]:
-            scores = score_pages(asked[question], packed, config, torch.device("cpu")) + share * near[rows[question]]
-            return [ids[place] for place in np.argsort(-scores, kind="stable")[:FIRST]]
+    @cache
+    def scores(question: str, used: ScoreConfig = config) -> FloatArray:
+        return score_pages(asked[question], packed, used, torch.device("cpu"))
 
-        return rank
-
-    def scored(**changed: float) -> Rank:
-        used = replace(config, **changed)
-
-        def rank(question: str) -> list[str]:
-            scores = score_pages(asked[question], packed, used, torch.device("cpu"))
-            return [ids[place] for place in np.argsort(-scores, kind="stable")[:FIRST]]
-
-        return rank
+    def ranked(score: Callable[[str], FloatArray]) -> Rank:
+        return lambda question: [ids[place] for place in np.argsort(-score(question), kind="stable")[:FIRST]]
 
     found = {
-        packed.encoder: scored(),
-        "no words of like meaning": scored(near=0.0),
+        packed.encoder: ranked(scores),
+        "no words of like meaning": ranked(partial(scores, used=replace(config, near=0.0))),
         "known text, words": WordSearch(texts, with_grams=False).rank,
         "known text, words + 4-grams": WordSearch(texts, with_grams=True).rank,
     }
     if teacher is not None:
-        rows = {question: row for row, question in enumerate(asked)}
-        meant = page_meaning.sentences(teacher, list(asked))
+        meant = teacher(list(asked))
         known = [text.split() for text in texts.values()]
         for source, words in (("stored vectors", page_meaning.told_words(packed, config)), ("known text", known)):
             near = page_meaning.likeness(meant, page_meaning.meanings_of(teacher, words))
             for share in SHARES:
-                found[f"{packed.encoder} + {share} x meaning, {source}"] = with_meaning(share, near, rows)
+                plus = dict(zip(asked, share * near, strict=True))
+                found[f"{packed.encoder} + {share} x meaning, {source}"] = ranked(
+                    lambda question, plus=plus: scores(question) + plus[question]
+                )
     return found
 
 

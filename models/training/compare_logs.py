@@ -3,8 +3,8 @@
     python -m models.training.compare_logs RUN/log.jsonl docs/benchmarks/reader_training.jsonl
 
 Prints both beside each other and how much later each loss falls, and ends with 1 where they part. Two runs of one
-configuration never are the same: pages are composed by processes that race, and the schedule counts seconds. What they
-may differ by was set before the first comparison.
+configuration never are the same: a GPU adds in any order, and the schedule counts seconds. What they may differ by was
+set before the first comparison.
 """
 
 from __future__ import annotations
@@ -63,17 +63,22 @@ def compare(run: Path, logged: Path) -> list[Difference]:
     ]
     if not found:
         raise ValueError(f"{run} and {logged} have no step from {FIRST_STEP} on in common")
+    looks = _validations(own)
     for place, (seconds, ndcg5) in enumerate(_validations(other), start=1):
-        near = min(_validations(own), key=lambda one: abs(one[0] - seconds), default=(-math.inf, 0.0))
+        near = min(looks, key=lambda one: abs(one[0] - seconds), default=(-math.inf, 0.0))
         if abs(near[0] - seconds) <= SECONDS_APART * seconds:
             found.append(Difference(f"validation {place}", "ndcg5", ndcg5, near[1]))
     return found
 
 
-def later(run: Path, logged: Path, loss: str) -> list[float]:
-    """How many steps later the run first falls as low as the logged one has fallen, at every report of the latter that
-    is lower than all before and that the run reaches; negative where it is earlier."""
-    ours, theirs = _falls(_steps(_records(run)), loss), _falls(_steps(_records(logged)), loss)
+def later(run: Path, logged: Path) -> dict[str, list[float]]:
+    """Of each loss: how many steps later the run first falls as low as the logged one has fallen, at every report of
+    the latter that is lower than all before and that the run reaches; negative where it is earlier."""
+    ours, theirs = _steps(_records(run)), _steps(_records(logged))
+    return {loss: _waits(_falls(ours, loss), _falls(theirs, loss)) for loss in LOSSES}
+
+
+def _waits(ours: Sequence[tuple[int, float]], theirs: Sequence[tuple[int, float]]) -> list[float]:
     waits: list[float] = []
     for step, value in theirs:
         if step < FIRST_STEP:
@@ -124,8 +129,8 @@ def main() -> int:
         )
     console = Console()
     console.print(table)
-    for loss in LOSSES:
-        if waits := later(given.run, given.logged, loss):
+    for loss, waits in later(given.run, given.logged).items():
+        if waits:
             console.print(f"{loss} falls {median(waits):.0f} steps later, {min(waits):.0f} to {max(waits):.0f}")
     apart = sum(not one.follows for one in differences)
     console.print(f"{len(differences) - apart} of {len(differences)} figures follow")

@@ -37,6 +37,7 @@ NUMBERS = listed(
     second third fourth fifth sixth seventh eighth ninth tenth"""
 )
 WIDTH, HEADS, LAYERS = 384, 12, 6
+AT_ONCE = 256
 
 
 class Teacher:
@@ -47,9 +48,12 @@ class Teacher:
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.enable_padding()
 
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors [texts, 384]."""
+        return torch.cat([self._some(texts[start : start + AT_ONCE]) for start in range(0, len(texts), AT_ONCE)])
+
     @torch.inference_mode()
-    def __call__(self, words: Sequence[str]) -> Tensor:
-        """Unit vectors [words, 384]."""
+    def _some(self, words: Sequence[str]) -> Tensor:
         coded = self.tokenizer.encode_batch(list(words))
         ids = torch.tensor([one.ids for one in coded])
         real = torch.tensor([one.attention_mask for one in coded]).float()
@@ -117,7 +121,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=TABLE)
     given = parser.parse_args()
     words, teacher = known_words(given.words), Teacher(given.teacher)
-    vectors = torch.cat([teacher(words[start : start + 256]) for start in range(0, len(words), 256)]).numpy()
+    vectors = teacher(words).numpy()
     usual = {*teacher.tokenizer.get_vocab(), *ENGLISH}
     common = np.array([row for row, word in enumerate(words) if word in usual])
     table_of(words, vectors, common).save(given.out)

@@ -17,13 +17,14 @@ from models.encoder import FloatArray, PackedPages
 from models.local.config import ScoreConfig
 from models.local.encoder import WEIGHTS
 from models.local.meanings import meanings
+from models.local.probability import USUAL_TOKENS, cosine_for
 from models.local.rotation import rotate_tokens
 from models.local.weights import read_weights
 from models.local.words import as_bytes
 from models.training.meanings import Teacher
 
-WINDOW, AT_ONCE, WORDS_AT_ONCE = 24, 64, 2048
-LEAST_PROBABILITY = 0.5
+WINDOW, WORDS_AT_ONCE = 24, 2048
+EVEN_CHANCE = 0.5
 LEAST_COSINE = 0.1
 """Of question and page: below it they have nothing to do with each other."""
 
@@ -40,12 +41,12 @@ def told_words(pages: PackedPages, score: ScoreConfig) -> list[list[str]]:
             for first in range(0, len(words), WORDS_AT_ONCE)
         ]
     )
+    least = float(cosine_for(np.array(EVEN_CHANCE), USUAL_TOKENS, score))
     told: list[list[str]] = []
     for first, end in zip(pages.offsets[:-1], pages.offsets[1:], strict=True):
         tokens = pages.tokens[first:end].astype(np.float32) * pages.scales[first:end, None].astype(np.float32)
         best, word = (torch.from_numpy(tokens) @ typed.T).max(1)
-        sure = torch.sigmoid(score.slope * best + score.bias) > LEAST_PROBABILITY
-        told.append([words[place] for place in word[sure].tolist()])
+        told.append([words[place] for place in word[best > least].tolist()])
     return told
 
 
@@ -56,13 +57,9 @@ def meanings_of(teacher: Teacher, pages: Sequence[Sequence[str]]) -> Tensor:
         for page, words in enumerate(pages)
         for first in range(0, max(1, len(words)), WINDOW)
     ]
-    vectors = sentences(teacher, [text for _, text in windows])
+    vectors = teacher([text for _, text in windows])
     owner = torch.tensor([page for page, _ in windows])
     return F.normalize(torch.zeros(len(pages), vectors.shape[1]).index_add_(0, owner, vectors), dim=-1)
-
-
-def sentences(teacher: Teacher, texts: Sequence[str]) -> Tensor:
-    return torch.cat([teacher(texts[first : first + AT_ONCE]) for first in range(0, len(texts), AT_ONCE)])
 
 
 def likeness(asked: Tensor, pages: Tensor) -> FloatArray:
