@@ -46,8 +46,8 @@ class NetworkConfig:
 
 @dataclass(frozen=True, slots=True)
 class ScoreConfig:
-    """Calibration of the scores, fixed on data that is neither dev nor a test: length, common and near on questions
-    written for the training pages, in other words than theirs, and on words of those pages, some mistyped.
+    """Calibration of the scores, fixed on data that is neither dev nor a test: length, common, near and meaning on
+    questions written for the training pages, in other words than theirs, and on words of those pages, some mistyped.
 
     P(word on page) = sigmoid(slope * s + bias - length * ln(tokens / 125)) for the best cosine s of the page.
     apart: share of the score that a page loses on which no two neighbours of the query stand side by side; chosen on
@@ -56,11 +56,12 @@ class ScoreConfig:
     seen of a page instead of printed on it. Where most words say what a page looks like, that counts in full, printed:
     factor of those words in print, filler: of the rarity of the words around them. common: factor of the
     rarity of words that hold a question together. near: factor of a word that means the same as a typed one, falling
-    to 0 at a likeness of near_from; near_doubt: probability up to which it does not count. topic_slope, topic_bias:
-    for the cosine of the summaries of words and picture; topic: most that words score on a picture without print, so
-    that a page that prints them all comes first. picture_slope, picture_bias: for the cosine of the summaries of two
-    pictures, the chance that both show the same kind of damage (scripts/calibrate_photos.py); print: share of the
-    score that the print of a picture query decides, where it holds much.
+    to 0 at a likeness of near_from; near_doubt: probability up to which it does not count. meaning: of the likeness of
+    what question and page mean as a whole, the most that a page without its words scores. topic_slope, topic_bias: for
+    the cosine of the looks of words and picture; topic: most that words score on a picture without print, so that a
+    page that prints them all comes first. picture_slope, picture_bias: for the cosine of the looks of two pictures, the
+    chance that both show the same kind of damage (scripts/calibrate_photos.py); print: share of the score that the
+    print of a picture query decides, where it holds much.
     """
 
     slope: float = 20.0
@@ -76,6 +77,7 @@ class ScoreConfig:
     near: float = 0.75
     near_from: float = 0.4
     near_doubt: float = 0.2
+    meaning: float = 0.4
     topic: float = 0.6
     topic_slope: float = 10.0
     topic_bias: float = -4.0

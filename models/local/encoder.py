@@ -31,11 +31,12 @@ from models.local.page_looks import PageLooks
 from models.local.reading import Reader
 from models.local.rotation import rotate_tokens
 from models.local.scoring import explain_words, is_read, same_kind, score_pages
+from models.local.senses import SENSE_DIM, Senses
 from models.local.sketches import coarse_scores, make_sketch
 from models.local.weights import read_weights
 
 NAME = "local"
-LOOKS = "looks.npz"
+LOOKS, SENSES = "looks.npz", "senses.npz"
 WEIGHTS = Path(__file__).parent / "weights"
 BATCH_PAGES = 8
 
@@ -70,7 +71,9 @@ class LocalEncoder:
         half = place.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
         encoder = f"{NAME}/{config.version}"
         looks = PageLooks.load(weights / LOOKS) if (weights / LOOKS).exists() else None
-        return cls(config, Reader(config, network, device=place, half=half, encoder=encoder, looks=looks))
+        senses = Senses.load(weights / SENSES) if (weights / SENSES).exists() else None
+        reader = Reader(config, network, device=place, half=half, encoder=encoder, looks=looks, senses=senses)
+        return cls(config, reader)
 
     @property
     def name(self) -> str:
@@ -82,7 +85,7 @@ class LocalEncoder:
 
     @property
     def dims(self) -> int:
-        return self._config.network.summary_dim
+        return self._config.network.summary_dim + SENSE_DIM
 
     @property
     def batch_size(self) -> int:

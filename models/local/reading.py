@@ -23,8 +23,10 @@ from models.local.pictures import brightness, log_aspect, padded, reading_copy, 
 from models.local.probability import cosine_for
 from models.local.regions import regions_of
 from models.local.scenes import AROUND, SCENE_PIXELS, SMALL_PART, glances, mean_features
+from models.local.senses import Senses
 from models.local.sideways import find_sideways
-from models.local.words import LOOK, as_bytes, plan_query, typed_words
+from models.local.summary import summary_of
+from models.local.words import LOOK, as_bytes, canonical, plan_query, typed_words
 
 SHORT = 12
 """Bytes of most words."""
@@ -55,6 +57,7 @@ class Reader:
         half: bool,
         encoder: str,
         looks: PageLooks | None = None,
+        senses: Senses | None = None,
     ) -> None:
         self.device = device
         self._config, self._network, self._half, self._encoder = config, network.to(device), half, encoder
@@ -66,24 +69,24 @@ class Reader:
             for layer in network.page.modules():
                 if isinstance(layer, nn.Linear | nn.Conv2d):
                     layer.to(torch.bfloat16)
-        self._looks = looks
+        self._looks, self._senses = looks, senses
 
     @torch.inference_mode()
     def picture(self, picture: Image.Image) -> Embedding:
         """A page or photo, alone, so that nothing beside it can change its vectors."""
         network, read = self._config.network, self._config.read
-        look = torch.from_numpy(thumbnail(picture, side=network.thumbnail)).to(self.device)[None]
+        small = torch.from_numpy(thumbnail(picture, side=network.thumbnail)).to(self.device)[None]
         aspect = torch.tensor([log_aspect(picture)], device=self.device)
         # Not under autocast: all in bf16, the features would leave those of fp32 by more than 0.001 of the cosine.
-        features = self._network.visual.backbone(look)
-        summary = self._network.visual.summaries(features, aspect)[0]
+        features = self._network.visual.backbone(small)
+        look = self._network.visual.summaries(features, aspect)[0].cpu().numpy()
         copies = glances(features)
         glanced = self._glance(picture, copies) if copies is not None else None
         if glanced is not None:
             keep = distinct(glanced, read, most=read.tokens)
-            return self._embedding(summary, glanced.tokens[keep], glanced.boxes[keep])
+            return self._embedding(look, glanced.tokens[keep], glanced.boxes[keep], print=len(keep))
         found, cells, ink, inked = self._study(picture)
-        facts = measured(look[0].cpu().numpy(), ink, inked, aspect=picture.width / picture.height)
+        facts = measured(small[0].cpu().numpy(), ink, inked, aspect=picture.width / picture.height)
         seen = self._looks.seen(sight_of(features[0], cells, facts)) if self._looks else []
         keep = distinct(found, read, most=read.tokens - len(seen))
         tokens, boxes = found.tokens[keep], found.boxes[keep]
@@ -91,11 +94,13 @@ class Reader:
             whole = np.array(picture.size * 2, np.float32)
             tokens = np.concatenate([tokens, self._look_tokens(self._looks, seen, beside=len(keep))])
             boxes = np.concatenate([boxes, np.array([word.box for word in seen], np.float32) * whole])
-        return self._embedding(summary, tokens, boxes)
+        return self._embedding(look, tokens, boxes, print=len(keep))
 
-    def _embedding(self, summary: torch.Tensor, tokens: FloatArray, boxes: FloatArray) -> Embedding:
+    def _embedding(self, look: FloatArray, tokens: FloatArray, boxes: FloatArray, *, print: int) -> Embedding:
+        """print: how many tokens, the first ones, are print."""
+        meaning = self._senses.of_print(tokens[:print], self._config.score) if self._senses is not None else None
         return Embedding(
-            summary=summary.cpu().numpy(),
+            summary=summary_of(look, meaning),
             encoder=self._encoder,
             tokens=tokens if len(tokens) else None,
             cells=boxes if len(tokens) else None,
@@ -166,14 +171,15 @@ class Reader:
         features = self._features(strings)
         typed = torch.tensor([span.rows[0] for span in plan.spans if span.kind == "word"] or [0], device=self.device)
         everything = torch.ones(1, len(typed), dtype=torch.bool, device=self.device)
-        summary = self._network.text.summaries(features[typed][None], everything)[0]
+        look = self._network.text.summaries(features[typed][None], everything)[0].cpu().numpy()
+        meaning = self._senses.of_words(canonical(word) for word in words) if self._senses is not None else None
         tokens = self._network.text.tokens(features).cpu().numpy() if words else None
         if tokens is not None:
             looks = [row for row, string in enumerate(strings) if string.startswith(LOOK)]
             names = [strings[row].removeprefix(LOOK) for row in looks]
             # An encoder that says nothing of looks is not asked for them: zeros answer nothing.
             tokens[looks] = self._looks.signs_of(names) if self._looks is not None else 0.0
-        return Embedding(summary=summary.cpu().numpy(), encoder=self._encoder, tokens=tokens, words=words)
+        return Embedding(summary=summary_of(look, meaning), encoder=self._encoder, tokens=tokens, words=words)
 
     def _look_tokens(self, looks: PageLooks, seen: Sequence[Seen], *, beside: int) -> FloatArray:
         """(n, d): the signs of what was seen, as short as it is unsure, so that they are answered with that

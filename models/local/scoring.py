@@ -11,6 +11,7 @@ from models.encoder import Embedding, FloatArray, PackedPages
 from models.local.config import ScoreConfig
 from models.local.neighbours import together
 from models.local.probability import Doubles, calibrated, rarity, sigmoid, value_of
+from models.local.summary import likeness
 from models.local.words import COMMON_WORDS, QueryPlan, Span, canonical, plan_query
 
 QUESTION = 3
@@ -29,11 +30,11 @@ FULL_PRINT = 40
 
 def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, device: torch.device) -> FloatArray:
     """float32 (P,) in 0..1. Words: the mean of P(word on page), weighted by rarity, less where neighbours in the query
-    stand apart on the page; pictures without print are found by what they show. Pictures: likeness of the summaries,
-    and the share of the query's print that the page holds."""
+    stand apart on the page; pictures without print are found by what they show, pages also by what their words mean
+    together. Pictures: likeness of their looks, and the share of the query's print that the page holds."""
     if query.encoder != pages.encoder:
         raise ValueError(f"vectors of {query.encoder} and {pages.encoder} cannot be compared")
-    likeness = (pages.summaries @ query.summary).astype(np.float64)
+    looks, meanings = likeness(query.summary, pages.summaries)
     if query.words and query.tokens is not None:
         plan = plan_query(query.words).narrowed(MOST_PRODUCTS // max(1, len(pages.tokens)))
         shown = presence(query.tokens[: len(plan.strings)], pages, config, device)
@@ -44,10 +45,11 @@ def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, devic
             apart[best] -= together(plan, query.tokens[: len(plan.strings)], pages, best, config)
             print_score = print_score * (1.0 - config.apart * apart)
         looked_at = 1.0 - np.minimum(1.0, np.diff(pages.offsets) / FULL_PRINT)
-        topic = config.topic * looked_at * sigmoid(config.topic_slope * likeness + config.topic_bias)
-        scores = 1.0 - (1.0 - print_score) * (1.0 - topic)
+        topic = config.topic * looked_at * sigmoid(config.topic_slope * looks + config.topic_bias)
+        meant = 0.0 if plan.layout() else config.meaning * np.maximum(meanings, 0.0)
+        scores = 1.0 - (1.0 - print_score) * (1.0 - topic) * (1.0 - meant)
     else:
-        scores = sigmoid(config.picture_slope * likeness + config.picture_bias)
+        scores = sigmoid(config.picture_slope * looks + config.picture_bias)
         printed = None if query.tokens is None else query.tokens[np.linalg.norm(query.tokens, axis=1) > LONGEST_LOOK]
         if printed is not None and len(printed):
             most = max(FEWEST_SIGHTS, MOST_PRODUCTS // max(1, len(pages.tokens)))
@@ -62,8 +64,8 @@ def same_kind(query: Embedding, page: Embedding, config: ScoreConfig) -> float |
     """Chance that two pictures show the same kind of damage; None for words and for pictures that are read."""
     if query.words or holds_print(query) or holds_print(page):
         return None
-    likeness = np.array([float(query.summary @ page.summary)])
-    return float(sigmoid(config.picture_slope * likeness + config.picture_bias)[0])
+    looks, _ = likeness(query.summary, page.summary[None])
+    return float(sigmoid(config.picture_slope * looks + config.picture_bias)[0])
 
 
 def holds_print(page: Embedding) -> bool:

@@ -16,6 +16,7 @@ from models.encoder import Embedding, Encoder, EncoderError, EncodingFailure, en
 from models.local import LocalEncoder, reading
 from models.local import encoder as encoder_module
 from models.local.reading import Reader
+from models.local.senses import SENSE_DIM
 from models.local.weights import read_weights
 from models.packing import pack_pages, quantise_tokens
 from tests.models.local.conftest import CONFIG
@@ -43,7 +44,7 @@ def assert_same(one: Embedding, other: Embedding) -> None:
 async def test_it_is_an_encoder(encoder: LocalEncoder) -> None:
     assert isinstance(encoder, Encoder)
     assert (encoder.name, encoder.version, encoder_id(encoder)) == ("local", "tiny-1", "local/tiny-1")
-    assert encoder.dims == CONFIG.network.summary_dim
+    assert encoder.dims == CONFIG.network.summary_dim + SENSE_DIM
     assert encoder.batch_size >= 1
 
 

@@ -18,6 +18,8 @@ from models.local import LocalEncoder, scoring
 from models.local.config import ScoreConfig
 from models.local.neighbours import together
 from models.local.scoring import FULL_PRINT, is_read, score_pages
+from models.local.senses import SENSE_DIM
+from models.local.summary import summary_of
 from models.local.words import plan_query
 from models.packing import pack_pages, quantise_tokens
 from tests.models.local.conftest import CONFIG
@@ -33,6 +35,11 @@ def unit(*shape: int, seed: int) -> FloatArray:
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
+def looking(count: int, *, seed: int) -> FloatArray:
+    """Summaries of pictures whose words mean nothing."""
+    return np.stack([summary_of(look, None) for look in unit(count, CONFIG.network.summary_dim, seed=seed)])
+
+
 async def words_as_tokens(encoder: LocalEncoder, words: Sequence[str]) -> FloatArray:
     """Page tokens that hold exactly these words, as a reader that never errs would give them."""
     rows = []
@@ -44,7 +51,7 @@ async def words_as_tokens(encoder: LocalEncoder, words: Sequence[str]) -> FloatA
 
 def packed(pages: Sequence[FloatArray | None], summaries: FloatArray | None = None) -> PackedPages:
     if summaries is None:
-        summaries = np.tile(unit(1, CONFIG.network.summary_dim, seed=1), (len(pages), 1))
+        summaries = np.tile(looking(1, seed=1), (len(pages), 1))
     rows = [(None, None) if tokens is None else quantise_tokens(tokens) for tokens in pages]
     return pack_pages([(s, *row) for s, row in zip(summaries, rows, strict=True)], encoder=NAME)
 
@@ -151,7 +158,7 @@ def text_query(count: int, *, seed: int = 3) -> Embedding:
     """Words without joins: each of 13 bytes."""
     words = tuple(f"w{place:012}" for place in range(count))
     return Embedding(
-        summary=unit(CONFIG.network.summary_dim, seed=seed),
+        summary=looking(1, seed=seed)[0],
         encoder=NAME,
         tokens=unit(count, DIMS, seed=seed),
         words=words,
@@ -160,7 +167,7 @@ def text_query(count: int, *, seed: int = 3) -> Embedding:
 
 def picture_query(count: int, *, seed: int = 4) -> Embedding:
     return Embedding(
-        summary=unit(CONFIG.network.summary_dim, seed=seed),
+        summary=looking(1, seed=seed)[0],
         encoder=NAME,
         tokens=unit(count, DIMS, seed=seed) if count else None,
     )
@@ -168,7 +175,7 @@ def picture_query(count: int, *, seed: int = 4) -> Embedding:
 
 def pages_of(sizes: Sequence[int], seed: int) -> tuple[list[FloatArray | None], FloatArray]:
     tokens = [unit(size, DIMS, seed=seed + place) if size else None for place, size in enumerate(sizes)]
-    return tokens, unit(len(sizes), CONFIG.network.summary_dim, seed=seed)
+    return tokens, looking(len(sizes), seed=seed)
 
 
 LOOSE = ScoreConfig(slope=8.0, bias=-4.0, topic=0.0)
@@ -236,30 +243,54 @@ def test_a_page_photographed_anew_finds_itself_before_pages_that_look_alike() ->
     tokens = [unit(60, DIMS, seed=place) for place in range(20)]
     query = dataclasses.replace(picture_query(0), tokens=tokens[7])
     summaries = np.tile(query.summary, (20, 1))
-    summaries[7] = unit(len(query.summary), seed=2)
+    summaries[7] = looking(1, seed=2)[0]
     scores = score_pages(query, packed(tokens, summaries), CONFIG.score, CPU)
     assert scores.argmax() == 7
 
 
 def test_a_few_words_in_a_photo_do_not_outweigh_its_look() -> None:
     query = dataclasses.replace(picture_query(0), tokens=unit(2, DIMS, seed=5))
-    summaries = np.stack([query.summary, unit(len(query.summary), seed=2)])
+    summaries = np.stack([query.summary, looking(1, seed=2)[0]])
     scores = score_pages(query, packed([None, query.tokens], summaries), CONFIG.score, CPU)
     assert scores[0] > scores[1]
 
 
 def test_a_photo_without_print_ranks_by_its_look() -> None:
     query = picture_query(0)
-    summaries = np.stack([query.summary, unit(len(query.summary), seed=2), -query.summary])
+    summaries = np.stack([query.summary, looking(1, seed=2)[0], -query.summary])
     tokens = [unit(5, DIMS, seed=1), None, unit(9, DIMS, seed=3)]
     scores = score_pages(query, packed(tokens, summaries), CONFIG.score, CPU)
     assert scores[0] > 0.9
     assert scores[0] > scores[1] > scores[2]
 
 
+def test_of_pages_without_the_words_the_one_that_means_as_much_comes_first() -> None:
+    query = text_query(3)
+    look, meaning, other = (unit(dim, seed=dim) for dim in (CONFIG.network.summary_dim, SENSE_DIM, SENSE_DIM + 1))
+    query = dataclasses.replace(query, summary=summary_of(look, meaning))
+    meant = [meaning, -meaning, other[:-1] / np.linalg.norm(other[:-1]), None]
+    tokens = [unit(60, DIMS, seed=9)] * 4
+    assert query.tokens is not None
+    holds = np.concatenate([tokens[0], query.tokens])
+    summaries = np.stack([summary_of(look, one) for one in [*meant, None]])
+    scores = score_pages(query, packed([*tokens, holds], summaries), CONFIG.score, CPU)
+    assert scores[4] > scores[0] > scores[2]
+    assert scores[0] <= CONFIG.score.meaning + 0.05
+    assert scores[1] == scores[3]
+
+
+async def test_what_words_mean_does_not_count_where_a_look_is_asked_for(encoder: LocalEncoder) -> None:
+    [query] = await encoder.encode_queries(["form with a stamp"])
+    look, meaning = query.summary[:-SENSE_DIM], unit(SENSE_DIM, seed=1)
+    query = dataclasses.replace(query, summary=summary_of(look, meaning))
+    summaries = np.stack([summary_of(look, meaning), summary_of(look, None)])
+    like, unlike = score_pages(query, packed([unit(60, DIMS, seed=9)] * 2, summaries), CONFIG.score, CPU)
+    assert like == unlike
+
+
 def test_a_crowded_picture_is_compared_with_a_large_collection_in_part() -> None:
     tokens = [unit(1000, DIMS, seed=place) for place in range(100)]
-    query = dataclasses.replace(picture_query(0), tokens=tokens[42], summary=unit(CONFIG.network.summary_dim, seed=1))
+    query = dataclasses.replace(picture_query(0), tokens=tokens[42], summary=looking(1, seed=1)[0])
     assert score_pages(query, packed(tokens), CONFIG.score, CPU).argmax() == 42
 
 

@@ -1,0 +1,36 @@
+"""A summary: what a picture looks like and what the words on it mean, each in numbers of its own.
+
+Both are part of one unit vector, so that a vector index finds pages by either; scores tell them apart again.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from models.encoder import FloatArray
+from models.local.probability import Doubles
+from models.local.senses import SENSE_DIM
+
+MEANING_SHARE = 0.3
+"""Of the cosine of two pages that have words. Looks differ less from page to page than meanings do, so that less is
+enough for a question in words, and photos beside a few words are still found by their look."""
+
+
+def summary_of(look: FloatArray, meaning: FloatArray | None) -> FloatArray:
+    """Unit vectors (D,) and (SENSE_DIM,) to one; a look without words keeps the whole length."""
+    if meaning is None:
+        return np.concatenate([look, np.zeros(SENSE_DIM, np.float32)])
+    return np.concatenate([look * math.sqrt(1 - MEANING_SHARE), meaning * math.sqrt(MEANING_SHARE)])
+
+
+def likeness(query: FloatArray, pages: FloatArray) -> tuple[Doubles, Doubles]:
+    """Cosines (P,) of the looks, and of the meanings, 0 where one of the two has none. pages: summaries, (P, D)."""
+    look, meaning = ((pages[:, part] @ query[part]).astype(np.float64) for part in _PARTS)
+    own = np.linalg.norm(query[_LOOK].astype(np.float64))
+    return look / (own * np.linalg.norm(pages[:, _LOOK], axis=1)), meaning / MEANING_SHARE
+
+
+_LOOK, _MEANING = slice(None, -SENSE_DIM), slice(-SENSE_DIM, None)
+_PARTS = _LOOK, _MEANING
