@@ -15,6 +15,7 @@ from models.local.config import NetworkConfig
 from models.local.ink import ink_of, inked_cells
 from models.local.layers import AttentionLayer, ChunkPool, Chunks, RMSNorm, Router, ScanLayer
 from models.local.layers.quick import SIZES, parts
+from models.local.layers.rows import rows_at
 
 SIGNS = 38
 """Sign classes: blank, 0-9, a-z, any other sign."""
@@ -132,7 +133,7 @@ class PageTower(nn.Module):
         index = F.pad(index, (0, limit - index.shape[1]))
         mask = torch.arange(limit, device=page.device)[None] < keep.sum(1, keepdim=True)
         position = torch.where(keep, keep.cumsum(1) - 1, -1)
-        hidden = features.flatten(2).transpose(1, 2).gather(1, index[..., None].expand(-1, -1, config.cell_dim))
+        hidden = rows_at(features.flatten(2).transpose(1, 2), index, position)
         # What fills a row up lies below the page, so that the last cell of a page ends its line.
         hidden = self.stem_norm(hidden) + self.gaps(torch.where(mask, index, rows * columns), columns)
         hidden = self.read_cells(hidden * mask[..., None], mask, index, rows, columns)
@@ -163,7 +164,10 @@ class PageTower(nn.Module):
         order = torch.argsort(order, dim=1, stable=True)
         back = torch.argsort(order, dim=1)
         for kind, layer in zip(self.config.cell_layers, self.cell_layers, strict=True):
-            hidden = rows_at(layer(rows_at(hidden, order), mask), back) if kind == "c" else layer(hidden, mask)
+            if kind == "c":
+                hidden = rows_at(layer(rows_at(hidden, order, back), mask), back, order)
+            else:
+                hidden = layer(hidden, mask)
         return self.cell_norm(hidden)
 
     def sign_logits(self, hidden: Tensor) -> Tensor:
@@ -197,10 +201,3 @@ class PageTower(nn.Module):
         limit = max(1, int(boundary.sum(1).max())) if limit is None else limit
         chunks = self.pool(cells.hidden, cells.mask, boundary, torch.sigmoid(logits), limit)
         return self.tokens(chunks), chunks
-
-
-def rows_at(rows: Tensor, index: Tensor) -> Tensor:
-    """[batch, time, dim] and places [batch, n] -> [batch, n, dim]."""
-    if len(rows) == 1:
-        return rows[:, index[0]]
-    return rows.gather(1, index[..., None].expand(-1, -1, rows.shape[-1]))

@@ -193,8 +193,9 @@ def _page_losses(
     hashes = torch.cat([word_hash(right)[asked], word_hash(wrong)[asked]])
     best = (question @ tokens.flatten(0, 1).T).view(len(question), *mask.shape)
     best = best.masked_fill(~mask[None], -1.0).amax(-1)
-    holds = torch.zeros(len(question), len(mask), device=tokens.device)
-    holds = holds.index_add_(1, batch.word_page, (hashes[:, None] == word_hash(batch.word_bytes)[None]).float()) > 0
+    # How often, as a product: whole numbers, and the same in any order.
+    of_page = batch.word_page[:, None] == torch.arange(len(mask), device=tokens.device)
+    holds = (hashes[:, None] == word_hash(batch.word_bytes)[None]).float() @ of_page.float() > 0
 
     scale = reader.contrast_scale.exp().clamp(max=LARGEST_SCALE)
     half = len(asked)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.local.layers.rows import chunk_sums, rows_at
+
 POOL_HEADS = 8
 LARGEST_LOGIT = 15.0
 
@@ -56,30 +58,28 @@ class ChunkPool(nn.Module):
         probability: of a boundary, fp32; it multiplies each chunk by 1 + p - stop(p), so that the loss of a
         chunk reaches the router. Cells before the first boundary or beyond the reach belong to no chunk.
         """
-        batch, time, dim = h.shape
+        batch, time, _ = h.shape
         boundary = boundary & mask
-        member = boundary.cumsum(1)
+        number = boundary.cumsum(1)
         step = torch.arange(time, device=h.device)[None].expand(batch, -1)
         offset = step - torch.where(boundary, step, 0).cummax(1).values
-        inside = mask & (member > 0) & (member <= limit) & (offset < self.reach)
-        member, offset = torch.where(inside, member, 0), offset.clamp(max=self.reach - 1)
-        flat = (member + torch.arange(batch, device=h.device)[:, None] * (limit + 1)).view(-1)
+        inside = mask & (number > 0) & (number <= limit) & (offset < self.reach)
+        member, offset = torch.where(inside, number, 0), offset.clamp(max=self.reach - 1)
+        chunk = torch.arange(1, limit + 1, device=h.device).repeat(batch, 1)
+        real = chunk <= member.amax(1, keepdim=True)
+        start = torch.where(real, torch.searchsorted(number, chunk), 0)
         near_score, near = looked_up(offset, self.offset_score.to(h.dtype), self.offset.to(h.dtype))
         logit = (self.score(h) + near_score).float()
         weight = torch.exp(logit.clamp(-LARGEST_LOGIT, LARGEST_LOGIT)) * inside[..., None]
         value = self.value(h * (1 + near))
         width = value.shape[-1] // POOL_HEADS
-        weighted = (weight.unsqueeze(-1) * value.view(batch, time, POOL_HEADS, width)).view(batch * time, -1).float()
-        total = torch.zeros(batch * (limit + 1), value.shape[-1], device=h.device).index_add_(0, flat, weighted)
-        norm = torch.zeros(batch * (limit + 1), POOL_HEADS, device=h.device)
-        norm = norm.index_add_(0, flat, weight.view(batch * time, POOL_HEADS))
-        pooled = total.view(-1, POOL_HEADS, width) / norm.clamp(min=1e-6).unsqueeze(-1)
-        pooled = pooled.view(batch, limit + 1, -1)[:, 1:]
-        rank = torch.where(boundary & (member > 0), member, 0)
-        start = torch.zeros(batch, limit + 1, dtype=torch.long, device=h.device).scatter_(1, rank, step)[:, 1:]
-        real = torch.arange(limit, device=h.device)[None] < member.amax(1, keepdim=True)
-        vectors = pooled + self.first(h.gather(1, start[..., None].expand(-1, -1, dim)))
-        gate = probability.gather(1, start)
+        weighted = (weight.unsqueeze(-1) * value.view(batch, time, POOL_HEADS, width)).flatten(2).float()
+        total = chunk_sums(weighted, member, start).unflatten(-1, (POOL_HEADS, width))
+        norm = chunk_sums(weight, member, start)
+        pooled = (total / norm.clamp(min=1e-6).unsqueeze(-1)).flatten(2)
+        begun = torch.where(boundary, member, 0) - 1
+        vectors = pooled + self.first(rows_at(h, start, begun))
+        gate = rows_at(probability[..., None], start, begun)[..., 0]
         gate = (1.0 + gate - gate.detach()) * real
         return Chunks(vectors * gate[..., None].to(vectors.dtype), real, member, start)
 
