@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.local.config import NetworkConfig
 from models.training.batch import Batch
+from models.training.repeatable import in_any_order
 from models.training.synthesis.assets import Assets
 from models.training.synthesis.chance import Chance
 from models.training.synthesis.degrade import blurred, on_paper, scanned, wear, with_ground
@@ -47,8 +48,9 @@ class Composer:
 
     @torch.no_grad()
     def __call__(self, count: int) -> Batch:
-        """`count` new pages with their labels. Takes no part in an autocast around it: it chooses its own precision."""
-        with torch.autocast(self.device.type, enabled=False):
+        """`count` new pages with their labels, the same for the same seed. Takes no part in an autocast around it: it
+        chooses its own precision."""
+        with torch.autocast(self.device.type, enabled=False), in_any_order():
             return self.compose(count)
 
     def compose(self, count: int) -> Batch:
@@ -70,12 +72,9 @@ class Composer:
         count = ink.shape[0]
         kind = torch.float16 if self.device.type == "cuda" else torch.float32
         by_hand = self.assets.by_hand(runs.face)
-        sizes = torch.zeros(count, device=self.device).index_add_(0, runs.page, runs.em * by_hand)
-        lines = torch.zeros(count, device=self.device).index_add_(0, runs.page, by_hand.float())
+        sizes, lines = page_sums(runs.page, runs.em * by_hand, count), page_sums(runs.page, by_hand, count)
         wobble = draw_wobble(self.chance, sizes / lines.clamp(min=1), self.height, self.width)
-        pen = torch.zeros(ink.numel(), device=self.device)
-        draw_glyphs(pen, self.assets, glyphs, self.height, self.width)
-        pen = wobble.bend(pen.clamp_(max=1).view_as(ink))
+        pen = wobble.bend(draw_glyphs(self.assets, glyphs, count, self.height, self.width))
         return (ink + with_pen(pen.to(kind), self.chance)).clamp(max=1), wobble
 
     def live_runs(self, scene: Scene) -> Runs:
@@ -93,9 +92,7 @@ class Composer:
     def strength(self, runs: Runs, count: int) -> Tensor:
         """[pages], how much wear the pages bear: from 0.3 where the print is 6 px high to 1 from 18 px on. The
         harmonic mean over the words, so that small print counts."""
-        share = runs.count
-        total = torch.zeros(count, device=self.device).index_add_(0, runs.page, share / runs.em)
-        words = torch.zeros(count, device=self.device).index_add_(0, runs.page, share)
+        total, words = page_sums(runs.page, runs.count / runs.em, count), page_sums(runs.page, runs.count, count)
         return ((words / total.clamp(min=1e-6) - 1) / 17).clamp(0.3, 1)
 
     def photograph(
@@ -129,3 +126,8 @@ class Composer:
         centre, start, end = zip(moved[0].split(parts), moved[1].split(parts), strict=True)
         size = (image.shape[0], self.height, self.width, self.network)
         return Batch(image, sign_labels(glyphs, *centre, *size), *word_labels(words, start, end, *size))
+
+
+def page_sums(page: Tensor, values: Tensor, count: int) -> Tensor:
+    """Sums of values [n] by their pages [n] of `count`, added in one order."""
+    return torch.where(page == torch.arange(count, device=page.device)[:, None], values, 0).sum(1)

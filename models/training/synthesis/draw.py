@@ -13,16 +13,35 @@ CHUNK = 60000
 """Sprites drawn at a time: bounds the memory for their pixels (about 250 each, 200 bytes a pixel)."""
 NEEDLE = 0.22
 """Ink left between the dots of a needle printer."""
+FULL = 1 << 20
+"""A pixel's full ink. Ink is added up in whole numbers, whose sum is the same in any order; two thousand layers fit."""
 
 
 def draw(assets: Assets, glyphs: Glyphs, rules: Rules, pages: int, height: int, width: int) -> tuple[Tensor, Tensor]:
     """(ink, ground), float32 [pages, height, width], 0..1. Ground: the shaded rectangles under the text."""
-    ink = torch.zeros(pages * height * width, device=assets.data.device)
-    draw_glyphs(ink, assets, glyphs, height, width)
+    ink = torch.zeros(pages * height * width, dtype=torch.int32, device=assets.data.device)
+    add_glyphs(ink, assets, glyphs, height, width)
     ground = torch.zeros_like(ink)
     solid, shade = rules.ink * ~rules.shade, rules.ink * rules.shade
-    draw_rules(ink, ground, rules, solid, shade, height, width)
-    return ink.clamp_(max=1).view(pages, height, width), ground.clamp_(max=1).view(pages, height, width)
+    add_rules(ink, ground, rules, solid, shade, height, width)
+    return shown(ink).view(pages, height, width), shown(ground).view(pages, height, width)
+
+
+def draw_glyphs(assets: Assets, glyphs: Glyphs, pages: int, height: int, width: int) -> Tensor:
+    """Ink of sprites alone, as `draw` gives it."""
+    ink = torch.zeros(pages * height * width, dtype=torch.int32, device=assets.data.device)
+    add_glyphs(ink, assets, glyphs, height, width)
+    return shown(ink).view(pages, height, width)
+
+
+def add(ink: Tensor, index: Tensor, value: Tensor) -> None:
+    """Add values, 1 = full ink, to pixels of `ink`, int32."""
+    ink.index_add_(0, index, (value * FULL).round_().int())
+
+
+def shown(ink: Tensor) -> Tensor:
+    """Ink that was added up, 0..1."""
+    return ink.clamp_(max=FULL).float().div_(FULL)
 
 
 def pixels(counts: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,8 +51,8 @@ def pixels(counts: Tensor) -> tuple[Tensor, Tensor]:
     return owner, torch.arange(owner.shape[0], device=counts.device) - first[owner]
 
 
-def draw_glyphs(ink: Tensor, assets: Assets, glyphs: Glyphs, height: int, width: int) -> None:
-    """Add every sprite to `ink` [pages * height * width] under its own affine map.
+def add_glyphs(ink: Tensor, assets: Assets, glyphs: Glyphs, height: int, width: int) -> None:
+    """Add every sprite to `ink`, int32 [pages * height * width], under its own affine map.
 
     A stored pixel (u, v) lies on the page at pen + R(angle) (scale_x (u + left) - slant y, y) with
     y = scale_y (v + top). For each page pixel of the sprite's box the map is inverted and the sprite sampled
@@ -76,7 +95,7 @@ def draw_glyphs(ink: Tensor, assets: Assets, glyphs: Glyphs, height: int, width:
         x, y = x0i + jx, y0i + jy
         pitch = own[:, 8].int()
         gap = (pitch > 0) & ((x % pitch.clamp(min=1) == 0) | (y % pitch.clamp(min=1) == 0))
-        ink.index_add_(0, y.long() * width + x, torch.where(gap, value * NEEDLE, value))
+        add(ink, y.long() * width + x, torch.where(gap, value * NEEDLE, value))
 
 
 def sampled(data: Tensor, u: Tensor, v: Tensor, offset: Tensor, h: Tensor, w: Tensor) -> Tensor:
@@ -94,9 +113,7 @@ def sampled(data: Tensor, u: Tensor, v: Tensor, offset: Tensor, h: Tensor, w: Te
     return top * (1 - fv) + bottom * fv
 
 
-def draw_rules(
-    ink: Tensor, ground: Tensor, rules: Rules, solid: Tensor, shade: Tensor, height: int, width: int
-) -> None:
+def add_rules(ink: Tensor, ground: Tensor, rules: Rules, solid: Tensor, shade: Tensor, height: int, width: int) -> None:
     """Add rectangles to ink or ground; a pixel gets the share of it that the rectangle covers."""
     x0, x1 = rules.x0.clamp(0, width), rules.x1.clamp(0, width)
     y0, y1 = rules.y0.clamp(0, height), rules.y1.clamp(0, height)
@@ -114,5 +131,5 @@ def draw_rules(
     dash = edges[:, 8]
     cover = torch.where((dash > 0) & ((x + y) % dash.clamp(min=1) > 0.55 * dash), 0.0, cover)
     index = (page * height + y.long()) * width + x.long()
-    ink.index_add_(0, index, cover * edges[:, 6])
-    ground.index_add_(0, index, cover * edges[:, 7])
+    add(ink, index, cover * edges[:, 6])
+    add(ground, index, cover * edges[:, 7])

@@ -1,5 +1,6 @@
 """What a page is labelled with stands on it, where the label says."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from models.local.ink import ink_of, inked_cells
 from models.training.batch import UNKNOWN, Batch
 from models.training.synthesis import Composer
 from models.training.synthesis.chance import Chance
-from models.training.synthesis.draw import draw
+from models.training.synthesis.draw import draw, draw_glyphs
 from models.training.synthesis.handwriting import Wobble, draw_wobble
 from models.training.synthesis.place import place
 from models.training.synthesis.scene import Rules, Runs, Scene, picked
@@ -202,6 +203,28 @@ def test_one_seed_gives_one_batch(composer: Composer):
     second = composer(2)
     assert torch.equal(first.image, second.image)
     assert torch.equal(first.word_bytes, second.word_bytes)
+
+
+def test_ink_is_the_same_in_whatever_order_it_is_added(composer: Composer):
+    torch.manual_seed(3)
+    glyphs, _ = place(composer.assets, composer.chance, *line(composer, "one two three", em=30.0, x=4, y=60), None)
+    close = dataclasses.replace(glyphs, x=glyphs.x * 0.5)
+    ink = draw_glyphs(composer.assets, close, 1, HEIGHT, WIDTH)
+    turned = picked(close, torch.arange(len(close.page)).flip(0))
+    assert torch.equal(draw_glyphs(composer.assets, turned, 1, HEIGHT, WIDTH), ink)
+    assert ink.max() == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("exact")
+def test_one_seed_gives_one_batch_on_a_gpu(assets_folder: Path):
+    batches: list[Batch] = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        batches.append(Composer(assets_folder, device="cuda", height=320, width=384)(24))
+    first, second = batches
+    for field in dataclasses.fields(Batch):
+        assert torch.equal(getattr(first, field.name), getattr(second, field.name))
 
 
 def test_sizes_must_fit_the_network(assets_folder: Path):

@@ -1,12 +1,15 @@
-"""A small atlas from the one font that comes with Pillow, and a few words."""
+"""A small atlas from the one font that comes with Pillow, and a few words; the mode of a training run."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import ImageFont
 
+from models.training.repeatable import repeat_exactly
 from models.training.synthesis.fonts import Face, build_atlas
 from models.training.synthesis.scribbles import build_scribbles
 from models.training.synthesis.signs import PRINTED
@@ -43,3 +46,12 @@ def assets_folder(font_file: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         folder / "pool.npz", text=array(TEXT), common=array(TEXT), number=array(NUMBERS), prefix=array(["RM", "No."])
     )
     return folder
+
+
+@pytest.fixture
+def exact() -> Iterator[None]:
+    """The mode of a training run, for one test."""
+    repeat_exactly()
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True
