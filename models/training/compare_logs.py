@@ -1,10 +1,10 @@
-"""Whether a run follows a logged one: losses step by step, validations after as many seconds.
+"""Whether a run follows a logged one: losses and validations, step by step.
 
     python -m models.training.compare_logs RUN/log.jsonl docs/benchmarks/reader_training.jsonl
 
 Prints both beside each other and how much later each loss falls, and ends with 1 where they part. Two runs of one
-configuration never are the same: a GPU adds in any order, and the schedule counts seconds. What they may differ by was
-set before the first comparison.
+configuration are the same on the same kind and number of GPUs; on others sums are rounded in other ways, and what a run
+may differ by was set before the first comparison.
 """
 
 from __future__ import annotations
@@ -30,16 +30,14 @@ FIRST_STEP = 200
 LOSS_APART = 0.15
 """Of a mean of 50 steps, relative."""
 QUALITY_APART = 0.03
-"""Of a validation's nDCG@5. A validation comes after so many seconds, not after so many steps."""
-SECONDS_APART = 0.1
-"""Of the seconds after which two validations came, relative, to be compared; an end comes when a call ends."""
+"""Of a validation's nDCG@5."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One figure of both runs at one place. where: a step, or which validation."""
+    """One figure of both runs after as many steps."""
 
-    where: str
+    step: int
     figure: str
     logged: float
     run: float
@@ -56,19 +54,16 @@ def compare(run: Path, logged: Path) -> list[Difference]:
     own, other = _records(run), _records(logged)
     ours, theirs = _steps(own), _steps(other)
     found = [
-        Difference(f"step {step}", loss, theirs[step][loss], ours[step][loss])
+        Difference(step, loss, theirs[step][loss], ours[step][loss])
         for step in sorted(ours.keys() & theirs.keys())
         if step >= FIRST_STEP
         for loss in LOSSES
     ]
     if not found:
         raise ValueError(f"{run} and {logged} have no step from {FIRST_STEP} on in common")
-    looks = _validations(own)
-    for place, (seconds, ndcg5) in enumerate(_validations(other), start=1):
-        near = min(looks, key=lambda one: abs(one[0] - seconds), default=(-math.inf, 0.0))
-        if abs(near[0] - seconds) <= SECONDS_APART * seconds:
-            found.append(Difference(f"validation {place}", "ndcg5", ndcg5, near[1]))
-    return found
+    judged, expected = _validations(own), _validations(other)
+    common = sorted(judged.keys() & expected.keys())
+    return found + [Difference(step, "ndcg5", expected[step], judged[step]) for step in common]
 
 
 def later(run: Path, logged: Path) -> dict[str, list[float]]:
@@ -109,10 +104,9 @@ def _steps(records: Sequence[Record]) -> dict[int, dict[str, float]]:
     return {int(record["step"]): {loss: float(record[loss]) for loss in LOSSES} for record in steps}
 
 
-def _validations(records: Sequence[Record]) -> list[tuple[float, float]]:
-    """(seconds, nDCG@5) of each."""
-    found = [record for record in records if record["event"] == "validation"]
-    return [(float(record["seconds"]), float(record["ndcg5"])) for record in found]
+def _validations(records: Sequence[Record]) -> dict[int, float]:
+    """nDCG@5 by step."""
+    return {int(record["step"]): float(record["ndcg5"]) for record in records if record["event"] == "validation"}
 
 
 def main() -> int:
@@ -122,10 +116,10 @@ def main() -> int:
     parser.add_argument("logged", type=Path, help="the log that it should follow")
     given = parser.parse_args()
     differences = compare(given.run, given.logged)
-    table = Table("where", "figure", "logged", "this run", "")
+    table = Table("step", "figure", "logged", "this run", "")
     for one in differences:
         table.add_row(
-            one.where, one.figure, f"{one.logged:.4f}", f"{one.run:.4f}", "" if one.follows else "[red]apart[/red]"
+            str(one.step), one.figure, f"{one.logged:.4f}", f"{one.run:.4f}", "" if one.follows else "[red]apart[/red]"
         )
     console = Console()
     console.print(table)

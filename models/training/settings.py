@@ -25,13 +25,13 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """seconds: training time of the whole schedule, over all calls. peak_rate: held from the end of the warm-up to
-    `flat` of the schedule, then a cosine down to final_share of it. taught_steps: steps with true word starts for
-    every page; afterwards `taught` of the pages, falling to 0. validate_every: seconds between looks at pages that
-    are not trained on. workers: processes a GPU that compose pages. Steps alternate between the stages."""
+    """steps: of the whole schedule, over all calls. peak_rate: held from the end of the warm-up to `flat` of the
+    schedule, then a cosine down to final_share of it. taught_steps: steps with true word starts for every page;
+    afterwards `taught` of the pages, falling to 0. validate_every: steps between looks at pages that are not trained
+    on. workers: processes a GPU that compose pages. Steps alternate between the stages."""
 
     name: str
-    seconds: float
+    steps: int
     seed: int = 0
     peak_rate: float = 3e-3
     final_share: float = 0.03
@@ -40,7 +40,7 @@ class TrainSettings:
     weight_decay: float = 0.05
     taught_steps: int = 300
     taught: float = 0.3
-    validate_every: float = 120.0
+    validate_every: int = 750
     workers: int = 4
     network: NetworkConfig = field(default_factory=NetworkConfig)
     weights: LossWeights = field(default_factory=LossWeights)

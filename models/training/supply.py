@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from models.training.batch import Batch, filled, join
 from models.training.real_pages import RealPages
 from models.training.recording import Packed
+from models.training.repeatable import repeat_exactly
 from models.training.settings import Stage, TrainSettings
 from models.training.synthesis import Composer, hard_negatives
 
@@ -38,10 +39,12 @@ class Source(IterableDataset[tuple[Tensor, ...]]):
         worker = get_worker_info()
         number, count = (0, 1) if worker is None else (worker.id, worker.num_workers)
         torch.set_num_threads(1)
+        if worker is not None:
+            # A process of its own, which knows nothing of what the training set.
+            repeat_exactly()
+            torch.manual_seed(self.seed + number)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
-        if worker is not None:
-            torch.manual_seed(self.seed + number)
         makers = [Maker(stage, self.settings, self.assets, self.real, self.device, self.seed + number)
                   for stage in self.settings.stages]  # fmt: skip
         # The loader takes from its workers in turn, so worker n makes every count-th batch of the cycle.

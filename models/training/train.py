@@ -1,10 +1,11 @@
 """Trains the reading half of the local encoder: page tower and text tower.
 
-    python -m models.training.train CONFIG --assets FOLDER --out FOLDER [--real FOLDER] [--seconds S] [--resume FOLDER]
+    python -m models.training.train CONFIG --assets FOLDER --out FOLDER [--real FOLDER] [--steps N] [--resume FOLDER]
     torchrun --nproc-per-node N -m models.training.train CONFIG ...
 
-The schedule counts seconds of training over all calls, so a run may be cut anywhere: `--seconds` ends this call,
-`--resume` takes up the run that another call left in its --out. README.md has the whole procedure.
+The schedule counts steps over all calls, so a run may be cut anywhere: `--steps` or `--seconds` ends this call,
+`--resume` takes up the run that another call left in its --out. The same calls give the same bits again on the same
+kind and number of GPUs. README.md has the whole procedure.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from models.training import checkpoint
 from models.training.checkpoint import Clock
 from models.training.gradients import Gradients
 from models.training.losses import METRICS
+from models.training.repeatable import repeat_exactly
 from models.training.settings import TrainSettings
 from models.training.supply import Source, batches
 from models.training.validate import Validation
 
 REPORT_EVERY = 50
 UNTIMED_STEPS = 10
-"""Compilation and recording fall into the first steps, by which every stage has come; the schedule's clock starts after
-them."""
+"""Compilation and recording fall into the first steps, by which every stage has come; the clock starts after them."""
 
 
 class Group:
@@ -110,7 +111,8 @@ def train(
 ) -> ReadingNetwork:
     """One call of a run. seconds, most_steps: when it ends, at the latest. resume: a run to go on with; start: a run or
     released weights to begin a new schedule from, whose last layers the network may lack. Writes checkpoint and log
-    below `out`."""
+    below `out`. From then on the whole process keeps to operations that give the same bits every time."""
+    repeat_exactly()
     group = Group()
     torch.manual_seed(settings.seed)
     torch.backends.cuda.matmul.allow_tf32 = True
@@ -130,34 +132,36 @@ def train(
     log = Log(out, group, report, pages=sum(s.pages * s.share for s in settings.stages) * group.size)
     gradients = Gradients(reader, settings.weights, group.device)
     parameters = [p for g in optimiser.param_groups for p in g["params"]]
-    limit = settings.seconds - clock.seconds if seconds is None else min(seconds, settings.seconds - clock.seconds)
-    begun, paused, step, looked, elapsed = time.perf_counter(), 0.0, 0, 0.0, 0.0
-    while most_steps is None or step < most_steps:
+    left = max(0, settings.steps - clock.steps)
+    limit = left if most_steps is None else min(most_steps, left)
+    begun, paused, step, elapsed = time.perf_counter(), 0.0, 0, 0.0
+    while step < limit:
         if step % 10 == 0 and step > UNTIMED_STEPS:
-            # Rate and end follow from one clock, or the processes would drift apart.
-            elapsed = group.agreed(time.perf_counter() - begun - paused)
-            if elapsed >= limit:
+            elapsed = time.perf_counter() - begun - paused
+            # All end by one clock.
+            if seconds is not None and group.agreed(elapsed) >= seconds:
                 break
-        share = min(1.0, (clock.seconds + elapsed) / settings.seconds)
+        done = clock.steps + step
+        share = done / settings.steps
         for part in optimiser.param_groups:
             part["lr"] = rate(settings, step=step, share=share)
         stage = settings.stages[settings.stage_of(step)]
-        taught = 1.0 if clock.steps + step < settings.taught_steps else settings.taught * (1 - share)
+        taught = 1.0 if done < settings.taught_steps else settings.taught * (1 - share)
         metrics = gradients(next(supply), stage, taught=taught)
         group.average([p.grad for p in parameters if p.grad is not None])
         norm = nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
-        step += 1
+        step, done = step + 1, done + 1
         if step == UNTIMED_STEPS:
             _wait(group.device)
             log.line({"event": "ready", "seconds": time.perf_counter() - begun})
             begun = time.perf_counter()
-        log.step(clock.steps + step, clock.seconds + elapsed, optimiser.param_groups[0]["lr"], metrics, norm)
-        if step % 10 == 0 and elapsed - looked >= settings.validate_every:
-            looked, at = elapsed, time.perf_counter()
-            log.validation(validation, reader, clock.steps + step, clock.seconds + elapsed)
+        log.step(done, clock.seconds + elapsed, optimiser.param_groups[0]["lr"], metrics, norm)
+        if done % settings.validate_every == 0 and step < limit:
+            at = time.perf_counter()
+            log.validation(validation, reader, done, clock.seconds + elapsed)
             if group.leads:
-                checkpoint.save(out, reader, optimiser, Clock(clock.steps + step, clock.seconds + elapsed))
+                checkpoint.save(out, reader, optimiser, Clock(done, clock.seconds + elapsed))
             paused += time.perf_counter() - at
     spent = time.perf_counter() - begun - paused
     clock = Clock(clock.steps + step, clock.seconds + spent)
@@ -217,8 +221,8 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, required=True, help="what models.training.synthesis.build wrote")
     parser.add_argument("--out", type=Path, required=True, help="checkpoint and log of this call")
     parser.add_argument("--real", type=Path, help="real pages with known words, as data/docs/train")
-    parser.add_argument("--seconds", type=float, help="training time of this call; default: to the schedule's end")
-    parser.add_argument("--steps", type=int, help="end this call after so many steps")
+    parser.add_argument("--seconds", type=float, help="end this call after so much training")
+    parser.add_argument("--steps", type=int, help="end this call after so many steps; default: with the schedule")
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--resume", type=Path, help="go on with the run whose --out this was")
     begin.add_argument(

@@ -13,7 +13,7 @@ from models.training.settings import TrainSettings
 
 @dataclass(frozen=True, slots=True)
 class StudySettings:
-    """run: network of the base, sizes of the pages, rates; its seconds are not used. steps: of every variant, at most.
+    """run: network of the base, sizes of the pages, rates; its steps are not used. steps: of every variant, at most.
     pool: batches that all variants train on, each in an order that its seed draws. held_out: further batches of the
     first stage, to measure on. needle: lengths of the needle pages, in held-out pages laid below each other;
     candidates: pages among which a needle is looked for. real_pages: how many validate. processes: a GPU; they share

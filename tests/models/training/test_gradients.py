@@ -75,3 +75,22 @@ def test_a_batch_with_more_words_than_recorded_is_computed_all_the_same() -> Non
     gradients(packed(STAGE, words=9), STAGE, taught=0.0)
     assert not gradients.recordings
     assert any(p.grad is not None and p.grad.any() for p in gradients.parameters)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("exact")
+@pytest.mark.parametrize("recorded", [False, True], ids=["launch by launch", "recorded"])
+def test_equal_steps_give_the_same_bits(recorded: bool) -> None:
+    found: list[tuple[Tensor, list[Tensor | None]]] = []
+    for _ in range(2):
+        gradients = gradients_of("cuda")
+        torch.manual_seed(5)
+        gradients.taught.fill_(0.3)
+        for _ in range(3):
+            step = gradients(packed(STAGE), STAGE, taught=0.3) if recorded else gradients.plain(packed(STAGE), STAGE)
+        found.append((step.clone(), [None if p.grad is None else p.grad.clone() for p in gradients.parameters]))
+    (metrics, first), (again, second) = found
+    assert torch.equal(metrics, again)
+    for one, other in zip(first, second, strict=True):
+        assert (one is None) == (other is None)
+        assert one is None or other is None or torch.equal(one, other)

@@ -18,7 +18,7 @@ from tests.models.training.tiny import TINY, drawn_batch
 
 SIZE = StepSize(cells=128, chunks=64, words=8, queries=4)
 RUN = TrainSettings(
-    name="small", seconds=0, peak_rate=0.003, warm_up_steps=2, taught_steps=40, flat=1.0,
+    name="small", steps=0, peak_rate=0.003, warm_up_steps=2, taught_steps=40, flat=1.0,
     network=dataclasses.replace(TINY, cell_state=16, chunk_state=16),
     stages=(Stage(64, 256, 2, 0, 0.5, SIZE), Stage(96, 256, 2, 0, 0.5, SIZE)),
 )  # fmt: skip

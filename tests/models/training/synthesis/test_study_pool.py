@@ -13,7 +13,7 @@ from models.training.study.settings import StudySettings
 from tests.models.training.tiny import TINY
 
 RUN = TrainSettings(
-    name="small", seconds=0, network=TINY, stages=(Stage(352, 384, 1, 0, 1.0, StepSize(cells=128, chunks=64, words=8)),)
+    name="small", steps=0, network=TINY, stages=(Stage(352, 384, 1, 0, 1.0, StepSize(cells=128, chunks=64, words=8)),)
 )  # fmt: skip
 SETTINGS = StudySettings(
     run=RUN, steps=1, seeds=(0,), processes=1, pool=2, held_out=1, needle=(1,), candidates=1, real_pages=1
