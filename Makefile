@@ -66,7 +66,7 @@ audit: $(ATTACK) ## known vulnerabilities of the pinned dependencies; asks the n
 	$(BIN)/python scripts/audit_dependencies.py
 
 test-gpu: ## kernels and embeddings on a CUDA device, with the Python that has torch for it
-	$(PYTHON) -m pytest -c tests/kernels/gpu.ini --rootdir . -p no:cacheprovider -v tests/kernels tests/quality/test_agreement.py tests/models/training/test_trainer.py \
+	$(PYTHON) -m pytest -c tests/kernels/gpu.ini --rootdir . -p no:cacheprovider -v tests/kernels tests/quality/test_agreement.py tests/models/training tests/models/local/test_rows.py \
 	  > docs/benchmarks/kernels-tests.txt 2>&1; code=$$?; tail -20 docs/benchmarks/kernels-tests.txt; exit $$code
 
 bench: setup ## CPU benchmarks beside Tesseract, about 20 minutes on 2 cores; CSV and tables under docs

@@ -1,6 +1,6 @@
 """Whether a run follows a logged one: losses and validations, step by step.
 
-    python -m models.training.compare_logs RUN/log.jsonl docs/benchmarks/reader_training.jsonl
+    python -m models.training.compare_logs RUN/log.jsonl docs/benchmarks/reader_start_training.jsonl
 
 Prints both beside each other and how much later each loss falls, and ends with 1 where they part. Two runs of one
 configuration are the same on the same kind and number of GPUs; on others sums are rounded in other ways, and what a run
