@@ -1,13 +1,15 @@
-"""How well questions in other words than a page's find it, on the pages that may be chosen on: with words of like
-meaning and without, beside word search over the known text of the same pages.
+"""How well questions in other words than a page's find it, on the pages that may be chosen on: with what pages mean and
+words of like meaning and without, beside word search over the known text of the same pages; and phrases of those pages,
+which may not lose by it.
 
     python scripts/bench_meanings.py [PAGES] [--teacher FOLDER]
 
 PAGES: a folder of pages with known words, as models.training.real_pages reads it. The questions (other_words.tsv) were
 written from the words of these pages, before anything was chosen by them; those of pages with even numbers are for
-choosing, the others confirm. Pages marked research-only are among them: nothing is trained here. --teacher:
-all-MiniLM-L6-v2 as models.training.meanings takes it; what it would add to the scores is measured too, from the words
-that the stored vectors tell and from the known text (scripts/bench/page_meaning.py).
+choosing, the others confirm. Phrases: two to five words side by side, one phrase a page. Pages marked research-only are
+among them: nothing is trained here. --teacher: all-MiniLM-L6-v2 as models.training.meanings takes it; measured too is
+what it finds in place of the static vectors that ship, from the words that the stored vectors tell and from the known
+text (scripts/bench/page_meaning.py).
 Writes docs/benchmarks/meanings.csv.
 """
 
@@ -18,8 +20,9 @@ import asyncio
 import csv
 import gzip
 import json
+import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -36,6 +39,7 @@ from models.encoder import FloatArray, PackedPages
 from models.local.config import LocalConfig, ScoreConfig
 from models.local.encoder import WEIGHTS
 from models.local.scoring import score_pages
+from models.local.words import canonical
 from models.packing import pack_pages
 from models.training.meanings import Teacher
 from retrieval.evaluation.metrics import page_figures
@@ -48,8 +52,10 @@ QUESTIONS = Path(__file__).parent / "bench" / "other_words.tsv"
 DEFAULT_PAGES = record.REPOSITORY.parent / "shared" / "data" / "docs" / "train"
 FIRST = 5
 """Pages of an answer that are looked at."""
-SHARES = (0.4, 0.8)
-"""Of the likeness of meaning, added to the score."""
+PHRASE_WORDS = (2, 3, 4, 5)
+FEWEST_LETTERS = 8
+"""Of a phrase: shorter ones stand on many pages."""
+SEED = 5
 
 Rank = Callable[[str], Sequence[str]]
 
@@ -64,6 +70,23 @@ def known_texts(folder: Path) -> dict[str, str]:
     with gzip.open(folder / "pages.jsonl.gz", "rt", encoding="utf-8") as lines:
         told = [json.loads(line) for line in lines]
     return {page["page_id"]: " ".join(word["text"] for word in page["words"]) for page in told}
+
+
+def phrases(texts: Mapping[str, str]) -> list[tuple[frozenset[str], str]]:
+    """One of each page, and the pages that hold it, as `questions` has them."""
+    draw, found = random.Random(SEED), list[tuple[frozenset[str], str]]()
+    held = {page: f" {text.lower()} " for page, text in texts.items()}
+    for text in texts.values():
+        words = text.split()
+        if len(words) <= max(PHRASE_WORDS):
+            continue
+        count = draw.choice(PHRASE_WORDS)
+        first = draw.randrange(len(words) - count + 1)
+        chosen = words[first : first + count]
+        if sum(len(canonical(word)) for word in chosen) >= FEWEST_LETTERS:
+            phrase = " ".join(chosen)
+            found.append((frozenset(page for page in texts if f" {phrase.lower()} " in held[page]), phrase))
+    return found
 
 
 async def read(folder: Path, ids: Sequence[str], asked: Sequence[str]) -> tuple[PackedPages, dict[str, Embedding]]:
@@ -83,11 +106,11 @@ async def read(folder: Path, ids: Sequence[str], asked: Sequence[str]) -> tuple[
         await encoder.aclose()
 
 
-def ways(folder: Path, teacher: Teacher | None) -> dict[str, Rank]:
-    texts = known_texts(folder)
+def ways(folder: Path, texts: Mapping[str, str], wanted: Sequence[str], teacher: Teacher | None) -> dict[str, Rank]:
     ids = list(texts)
-    packed, asked = asyncio.run(read(folder, ids, [question for _, question in questions()]))
+    packed, asked = asyncio.run(read(folder, ids, wanted))
     config = LocalConfig.from_json(WEIGHTS / "config.json").score
+    wordy = replace(config, meaning=0.0)
 
     @cache
     def scores(question: str, used: ScoreConfig = config) -> FloatArray:
@@ -98,7 +121,8 @@ def ways(folder: Path, teacher: Teacher | None) -> dict[str, Rank]:
 
     found = {
         packed.encoder: ranked(scores),
-        "no words of like meaning": ranked(partial(scores, used=replace(config, near=0.0))),
+        "words alone": ranked(partial(scores, used=wordy)),
+        "and none of like meaning": ranked(partial(scores, used=replace(wordy, near=0.0))),
         "known text, words": WordSearch(texts, with_grams=False).rank,
         "known text, words + 4-grams": WordSearch(texts, with_grams=True).rank,
     }
@@ -107,11 +131,10 @@ def ways(folder: Path, teacher: Teacher | None) -> dict[str, Rank]:
         known = [text.split() for text in texts.values()]
         for source, words in (("stored vectors", page_meaning.told_words(packed, config)), ("known text", known)):
             near = page_meaning.likeness(meant, page_meaning.meanings_of(teacher, words))
-            for share in SHARES:
-                plus = dict(zip(asked, share * near, strict=True))
-                found[f"{packed.encoder} + {share} x meaning, {source}"] = ranked(
-                    lambda question, plus=plus: scores(question) + plus[question]
-                )
+            missed = dict(zip(asked, 1.0 - config.meaning * near, strict=True))
+            found[f"sentence encoder, {source}"] = ranked(
+                lambda question, missed=missed: 1.0 - (1.0 - scores(question, used=wordy)) * missed[question]
+            )
     return found
 
 
@@ -126,9 +149,12 @@ def main() -> None:
     given = parser.parse_args()
     teacher = None if given.teacher is None else Teacher(given.teacher)
     stamp = record.stamp(["torch", "numpy", "pillow"])
+    texts = known_texts(given.folder)
+    wanted = [(half(relevant), relevant, question) for relevant, question in questions()]
+    wanted += [("phrases", *one) for one in phrases(texts)]
     rows: list[dict[str, object]] = []
-    for system, rank in ways(given.folder, teacher).items():
-        found = [(half(relevant), page_figures(relevant, rank(question))) for relevant, question in questions()]
+    for system, rank in ways(given.folder, texts, [question for *_, question in wanted], teacher).items():
+        found = [(kind, page_figures(relevant, rank(question))) for kind, relevant, question in wanted]
         rows += [{**row, **stamp} for row in pages.quality_rows(system, found)]
     record.write_csv(TARGET, rows)
     record.show_lines(bench_tables.quality_by_kind([{name: str(value) for name, value in row.items()} for row in rows]))

@@ -27,10 +27,8 @@ def summary_of(look: FloatArray, meaning: FloatArray | None) -> FloatArray:
 
 def likeness(query: FloatArray, pages: FloatArray) -> tuple[Doubles, Doubles]:
     """Cosines (P,) of the looks, and of the meanings, 0 where one of the two has none. pages: summaries, (P, D)."""
-    look, meaning = ((pages[:, part] @ query[part]).astype(np.float64) for part in _PARTS)
-    own = np.linalg.norm(query[_LOOK].astype(np.float64))
-    return look / (own * np.linalg.norm(pages[:, _LOOK], axis=1)), meaning / MEANING_SHARE
-
-
-_LOOK, _MEANING = slice(None, -SENSE_DIM), slice(-SENSE_DIM, None)
-_PARTS = _LOOK, _MEANING
+    asked, means = query[-SENSE_DIM:], pages[:, -SENSE_DIM:]
+    looks = (pages[:, :-SENSE_DIM] @ query[:-SENSE_DIM]).astype(np.float64)
+    # Both parts together have length 1, and the meaning is the shorter sum.
+    lengths = np.sqrt((1.0 - asked @ asked) * (1.0 - np.einsum("ij,ij->i", means, means)).astype(np.float64))
+    return looks / lengths, (means @ asked).astype(np.float64) / MEANING_SHARE
