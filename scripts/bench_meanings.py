@@ -2,14 +2,13 @@
 words of like meaning and without, beside word search over the known text of the same pages; and phrases of those pages,
 which may not lose by it.
 
-    python scripts/bench_meanings.py [PAGES] [--teacher FOLDER]
+    python scripts/bench_meanings.py [PAGES]
 
 PAGES: a folder of pages with known words, as models.training.real_pages reads it. The questions (other_words.tsv) were
 written from the words of these pages, before anything was chosen by them; those of pages with even numbers are for
 choosing, the others confirm. Phrases: two to five words side by side, one phrase a page. Pages marked research-only are
-among them: nothing is trained here. --teacher: all-MiniLM-L6-v2 as models.training.meanings takes it; measured too is
-what it finds in place of the static vectors that ship, from the words that the stored vectors tell and from the known
-text (scripts/bench/page_meaning.py).
+among them: nothing is trained here. With the known meaning: what the sentence encoder says of the known words instead
+of those that a page's tokens tell.
 Writes docs/benchmarks/meanings.csv.
 """
 
@@ -24,7 +23,6 @@ import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -35,16 +33,18 @@ from rich.progress import track
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from models import Embedding, EncoderOptions, create_encoder, quantise_tokens
-from models.encoder import FloatArray, PackedPages
+from models.encoder import PackedPages
 from models.local.config import LocalConfig, ScoreConfig
-from models.local.encoder import WEIGHTS
+from models.local.encoder import SENSES, WEIGHTS
 from models.local.scoring import score_pages
+from models.local.senses import SENSE_DIM, Senses, SenseTable
+from models.local.summary import summary_of
 from models.local.words import canonical
 from models.packing import pack_pages
-from models.training.meanings import Teacher
+from models.training.meanings import sentence_encoder
 from retrieval.evaluation.metrics import page_figures
 from scripts import bench_tables
-from scripts.bench import page_meaning, pages, record
+from scripts.bench import pages, record
 from scripts.bench.word_search import WordSearch
 
 TARGET = record.BENCHMARKS / "meanings.csv"
@@ -106,36 +106,36 @@ async def read(folder: Path, ids: Sequence[str], asked: Sequence[str]) -> tuple[
         await encoder.aclose()
 
 
-def ways(folder: Path, texts: Mapping[str, str], wanted: Sequence[str], teacher: Teacher | None) -> dict[str, Rank]:
+def with_meanings(packed: PackedPages, texts: Sequence[str]) -> PackedPages:
+    """Pages that mean what their known text does."""
+    senses = Senses(SenseTable.load(WEIGHTS / SENSES), sentence_encoder())
+    dims = packed.summaries.shape[1] - SENSE_DIM
+    looks = packed.summaries[:, :dims] / np.linalg.norm(packed.summaries[:, :dims], axis=1, keepdims=True)
+    meant = [senses.of_words(text.split()) if text.split() else None for text in texts]
+    return replace(packed, summaries=np.stack([summary_of(*one) for one in zip(looks, meant, strict=True)]))
+
+
+def ways(folder: Path, texts: Mapping[str, str], wanted: Sequence[str]) -> dict[str, Rank]:
     ids = list(texts)
     packed, asked = asyncio.run(read(folder, ids, wanted))
     config = LocalConfig.from_json(WEIGHTS / "config.json").score
     wordy = replace(config, meaning=0.0)
 
-    @cache
-    def scores(question: str, used: ScoreConfig = config) -> FloatArray:
-        return score_pages(asked[question], packed, used, torch.device("cpu"))
+    def ranked(used: ScoreConfig, stored: PackedPages = packed) -> Rank:
+        def rank(question: str) -> Sequence[str]:
+            scores = score_pages(asked[question], stored, used, torch.device("cpu"))
+            return [ids[place] for place in np.argsort(-scores, kind="stable")[:FIRST]]
 
-    def ranked(score: Callable[[str], FloatArray]) -> Rank:
-        return lambda question: [ids[place] for place in np.argsort(-score(question), kind="stable")[:FIRST]]
+        return rank
 
-    found = {
-        packed.encoder: ranked(scores),
-        "words alone": ranked(partial(scores, used=wordy)),
-        "and none of like meaning": ranked(partial(scores, used=replace(wordy, near=0.0))),
+    return {
+        packed.encoder: ranked(config),
+        "with the known meaning": ranked(config, with_meanings(packed, list(texts.values()))),
+        "words alone": ranked(wordy),
+        "and none of like meaning": ranked(replace(wordy, near=0.0)),
         "known text, words": WordSearch(texts, with_grams=False).rank,
         "known text, words + 4-grams": WordSearch(texts, with_grams=True).rank,
     }
-    if teacher is not None:
-        meant = teacher(list(asked))
-        known = [text.split() for text in texts.values()]
-        for source, words in (("stored vectors", page_meaning.told_words(packed, config)), ("known text", known)):
-            near = page_meaning.likeness(meant, page_meaning.meanings_of(teacher, words))
-            missed = dict(zip(asked, 1.0 - config.meaning * near, strict=True))
-            found[f"sentence encoder, {source}"] = ranked(
-                lambda question, missed=missed: 1.0 - (1.0 - scores(question, used=wordy)) * missed[question]
-            )
-    return found
 
 
 def half(relevant: frozenset[str]) -> str:
@@ -145,15 +145,13 @@ def half(relevant: frozenset[str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT_PAGES, metavar="PAGES")
-    parser.add_argument("--teacher", type=Path, metavar="FOLDER", help="of all-MiniLM-L6-v2")
     given = parser.parse_args()
-    teacher = None if given.teacher is None else Teacher(given.teacher)
     stamp = record.stamp(["torch", "numpy", "pillow"])
     texts = known_texts(given.folder)
     wanted = [(half(relevant), relevant, question) for relevant, question in questions()]
     wanted += [("phrases", *one) for one in phrases(texts)]
     rows: list[dict[str, object]] = []
-    for system, rank in ways(given.folder, texts, [question for *_, question in wanted], teacher).items():
+    for system, rank in ways(given.folder, texts, [question for *_, question in wanted]).items():
         found = [(kind, page_figures(relevant, rank(question))) for kind, relevant, question in wanted]
         rows += [{**row, **stamp} for row in pages.quality_rows(system, found)]
     record.write_csv(TARGET, rows)

@@ -77,7 +77,7 @@ class ScoreConfig:
     near: float = 0.75
     near_from: float = 0.4
     near_doubt: float = 0.2
-    meaning: float = 0.4
+    meaning: float = 0.6
     topic: float = 0.6
     topic_slope: float = 10.0
     topic_bias: float = -4.0

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,12 +32,15 @@ from models.local.page_looks import PageLooks
 from models.local.reading import Reader
 from models.local.rotation import rotate_tokens
 from models.local.scoring import explain_words, is_read, same_kind, score_pages
-from models.local.senses import SENSE_DIM, Senses
+from models.local.senses import SENSE_DIM, Senses, SenseTable
+from models.local.sentences import SentenceEncoder
 from models.local.sketches import coarse_scores, make_sketch
 from models.local.weights import read_weights
 
 NAME = "local"
 LOOKS, SENSES = "looks.npz", "senses.npz"
+WITHOUT_SENTENCES = "-words"
+"""After the version where the sentence encoder is not installed: vectors are others then."""
 WEIGHTS = Path(__file__).parent / "weights"
 BATCH_PAGES = 8
 
@@ -69,9 +73,15 @@ class LocalEncoder:
         # What OMP_NUM_THREADS allows is torch's number before anybody changes it.
         torch.set_num_threads(threads or min(_cores(), torch.get_num_threads()))
         half = place.type == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16", False)
+        senses = None
+        if (weights / SENSES).exists():
+            sentences = SentenceEncoder.installed(place, torch.bfloat16 if half else torch.float32)
+            if sentences is None:
+                config = replace(config, version=f"{config.version}{WITHOUT_SENTENCES}")
+            else:
+                senses = Senses(SenseTable.load(weights / SENSES), sentences)
         encoder = f"{NAME}/{config.version}"
         looks = PageLooks.load(weights / LOOKS) if (weights / LOOKS).exists() else None
-        senses = Senses.load(weights / SENSES) if (weights / SENSES).exists() else None
         reader = Reader(config, network, device=place, half=half, encoder=encoder, looks=looks, senses=senses)
         return cls(config, reader)
 

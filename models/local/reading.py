@@ -26,7 +26,7 @@ from models.local.scenes import AROUND, SCENE_PIXELS, SMALL_PART, glances, mean_
 from models.local.senses import Senses
 from models.local.sideways import find_sideways
 from models.local.summary import summary_of
-from models.local.words import LOOK, as_bytes, canonical, plan_query, typed_words
+from models.local.words import LOOK, as_bytes, plan_query, typed_words
 
 SHORT = 12
 """Bytes of most words."""
@@ -172,7 +172,7 @@ class Reader:
         typed = torch.tensor([span.rows[0] for span in plan.spans if span.kind == "word"] or [0], device=self.device)
         everything = torch.ones(1, len(typed), dtype=torch.bool, device=self.device)
         look = self._network.text.summaries(features[typed][None], everything)[0].cpu().numpy()
-        meaning = self._senses.of_words(canonical(word) for word in words) if self._senses is not None else None
+        meaning = self._senses.of_text(text) if self._senses is not None and words else None
         tokens = self._network.text.tokens(features).cpu().numpy() if words else None
         if tokens is not None:
             looks = [row for row, string in enumerate(strings) if string.startswith(LOOK)]

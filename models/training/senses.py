@@ -1,11 +1,10 @@
-"""The table of what common words mean, from a sentence encoder: their static vectors.
+"""The table by which a page's tokens tell words, and the components in which their meaning is kept.
 
-    python -m models.training.senses TEACHER [--weights FOLDER]
+    python -m models.training.senses [--weights FOLDER]
 
-TEACHER: as models.training.meanings takes it. A word's vector is the teacher's of the word alone, less the mean of all,
-in its largest principal components. Of the words of like meaning those count that are common enough for the teacher to
-have a token of their own, or that claims and invoices use. The vectors by which a page's tokens are told are those of
-the text tower in FOLDER, so the table is made anew when the reader is.
+Words: of those of like meaning the ones common enough for the sentence encoder to have a token of their own, or that
+claims and invoices use. Components: the largest of the encoder's vectors of these words, each alone. The typed vectors
+are those of the text tower in FOLDER, so the table is made anew when the reader is.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ from models.local.encoder import SENSES, WEIGHTS
 from models.local.meanings import meanings
 from models.local.network import Network
 from models.local.rotation import rotate_tokens
-from models.local.senses import SENSE_DIM, Senses
+from models.local.senses import SENSE_DIM, SenseTable
 from models.local.weights import read_weights
 from models.local.words import as_bytes
-from models.training.meanings import Teacher
+from models.training.meanings import sentence_encoder
 from models.training.synthesis.terms import ENGLISH
 
 ROUNDS = 8
@@ -32,11 +31,11 @@ ROUNDS = 8
 AT_ONCE = 2048
 
 
-def components(vectors: Tensor, count: int) -> Tensor:
-    """[n, d] less their mean, in their `count` largest principal components: [n, count]."""
+def components(vectors: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Mean [d] of vectors [n, d], and their `count` largest principal components [d, count]."""
     torch.manual_seed(0)
-    centred = vectors - vectors.mean(0)
-    return centred @ torch.pca_lowrank(centred, q=count, center=False, niter=ROUNDS)[2]
+    centre = vectors.mean(0)
+    return centre, torch.pca_lowrank(vectors - centre, q=count, center=False, niter=ROUNDS)[2]
 
 
 @torch.inference_mode()
@@ -54,17 +53,16 @@ def typed(network: Network, words: Sequence[str]) -> Tensor:
 def main() -> None:
     """The command line; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("teacher", type=Path)
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="of the local encoder; the table joins them")
     given = parser.parse_args()
-    teacher = Teacher(given.teacher)
-    usual = {*teacher.tokenizer.get_vocab(), *ENGLISH}
-    words = [word for word in meanings().words if word in usual]
+    sentences = sentence_encoder()
+    usual = {*sentences.tokenizer.get_vocab(), *ENGLISH}
+    words = tuple(word for word in meanings().words if word in usual)
     _, network = read_weights(given.weights)
     rotate_tokens(network)
-    row = {word: place for place, word in enumerate(words)}
+    centre, main_ones = components(sentences(words), SENSE_DIM)
     out = given.weights / SENSES
-    Senses(row, typed(network, words).numpy(), components(teacher(words), SENSE_DIM).numpy()).save(out)
+    SenseTable(words, typed(network, words).numpy(), centre.numpy(), main_ones.numpy()).save(out)
     print(f"{len(words)} words, {out.stat().st_size} bytes")
 
 

@@ -1,4 +1,4 @@
-"""What the words of a page mean together, from its token vectors and from typed words."""
+"""What a page means, from its token vectors, and what a question means."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from models.encoder import FloatArray
+from models.local import LocalEncoder, encoder
 from models.local.config import LocalConfig, ScoreConfig
 from models.local.encoder import SENSES, WEIGHTS
 from models.local.rotation import rotate_tokens
-from models.local.senses import FEWEST_WORDS, Senses
+from models.local.senses import FEWEST_WORDS, SENSE_DIM, WINDOW, Senses, SenseTable
+from models.local.sentences import SentenceEncoder
 from models.local.weights import CONFIG, read_weights
+from models.training.meanings import sentence_encoder
 from models.training.senses import components, typed
 
 KITCHEN = ["bread", "flour", "oven", "baking", "cake", "sugar", "butter", "recipe"]
@@ -24,8 +25,18 @@ PAPERS = ["insurance", "policy", "premium", "insured", "coverage", "liability", 
 
 
 @pytest.fixture(scope="module")
-def table() -> Senses:
-    return Senses.load(WEIGHTS / SENSES)
+def table() -> SenseTable:
+    return SenseTable.load(WEIGHTS / SENSES)
+
+
+@pytest.fixture(scope="module")
+def sentences() -> SentenceEncoder:
+    return sentence_encoder()
+
+
+@pytest.fixture(scope="module")
+def senses(table: SenseTable, sentences: SentenceEncoder) -> Senses:
+    return Senses(table, sentences)
 
 
 @pytest.fixture(scope="module")
@@ -33,86 +44,106 @@ def score() -> ScoreConfig:
     return LocalConfig.from_json(WEIGHTS / CONFIG).score
 
 
-def tokens_of(table: Senses, words: list[str]) -> FloatArray:
+def tokens_of(table: SenseTable, words: list[str]) -> FloatArray:
     """As a reader that never errs gives them."""
-    return table.typed[[table.row[word] for word in words]]
-
-
-def meant(table: Senses, words: list[str], score: ScoreConfig) -> FloatArray:
-    found = table.of_print(tokens_of(table, words), score)
-    assert found is not None
-    return found
+    return table.typed[[table.words.index(word) for word in words]]
 
 
 @pytest.mark.parametrize(
     ("asked", "page"),
-    [("loaf of pastry", 0), ("bakery", 0), ("car repair", 1), ("broken motor", 1), ("cover against theft", 2)],
-)
+    [("pastry from the baker", 0), ("something sweet to eat", 0), ("the car went to the workshop", 1),
+     ("what a broken motor costs", 1), ("cover against theft", 2)],
+)  # fmt: skip
 def test_a_question_is_nearest_to_the_page_on_its_subject(
-    table: Senses, score: ScoreConfig, asked: str, page: int
+    table: SenseTable, senses: Senses, score: ScoreConfig, asked: str, page: int
 ) -> None:
-    question = table.of_words(asked.split())
-    assert question is not None
-    likeness = [float(question @ meant(table, words, score)) for words in (KITCHEN, GARAGE, PAPERS)]
+    question = senses.of_text(asked)
+    meant = [senses.of_print(tokens_of(table, words), score) for words in (KITCHEN, GARAGE, PAPERS)]
+    likeness = [float(question @ one) for one in meant if one is not None]
+    assert len(likeness) == 3
     assert int(np.argmax(likeness)) == page
+    assert likeness[page] > 0.15
 
 
-def test_print_and_typed_words_mean_the_same(table: Senses, score: ScoreConfig) -> None:
-    question = table.of_words(KITCHEN)
-    assert question is not None
-    assert float(question @ meant(table, KITCHEN, score)) > 0.99
+def test_the_words_of_a_page_are_told_in_their_order(table: SenseTable, score: ScoreConfig) -> None:
+    words = [*KITCHEN, *GARAGE]
+    assert table.told(tokens_of(table, words), score) == words
 
 
-@settings(max_examples=20)
-@given(order=st.permutations(KITCHEN), again=st.lists(st.sampled_from(KITCHEN), max_size=20))
-def test_neither_order_nor_repetition_changes_what_a_page_means(order: list[str], again: list[str]) -> None:
-    table, score = Senses.load(WEIGHTS / SENSES), LocalConfig.from_json(WEIGHTS / CONFIG).score
-    np.testing.assert_allclose(meant(table, order + again, score), meant(table, KITCHEN, score), atol=1e-4)
-
-
-def test_a_handful_of_words_is_about_nothing(table: Senses, score: ScoreConfig) -> None:
-    assert table.of_print(tokens_of(table, KITCHEN[: FEWEST_WORDS - 1]), score) is None
-    assert table.of_print(np.zeros((0, 64), np.float32), score) is None
-
-
-def test_what_is_like_no_word_is_not_told(table: Senses, score: ScoreConfig) -> None:
+def test_what_is_like_no_word_is_not_told(table: SenseTable, score: ScoreConfig) -> None:
     away = -table.typed.mean(0, keepdims=True)
-    assert table.of_print(np.repeat(away / np.linalg.norm(away), 200, axis=0), score) is None
+    assert table.told(np.repeat(away / np.linalg.norm(away), 50, axis=0), score) == []
 
 
-def test_a_rare_word_stands_for_common_ones_of_like_meaning(table: Senses) -> None:
-    assert "plumber" not in table.row
-    rare, near, far = (table.of_words(words) for words in (["plumber"], ["pipe", "toilet"], ["bread", "oven"]))
-    assert rare is not None
-    assert near is not None
-    assert far is not None
-    assert float(rare @ near) > float(rare @ far) + 0.3
+def test_a_handful_of_words_is_about_nothing(table: SenseTable, senses: Senses, score: ScoreConfig) -> None:
+    assert senses.of_print(tokens_of(table, KITCHEN[: FEWEST_WORDS - 1]), score) is None
+    assert senses.of_print(np.zeros((0, 64), np.float32), score) is None
+    assert senses.of_print(tokens_of(table, KITCHEN[:FEWEST_WORDS]), score) is not None
 
 
-@pytest.mark.parametrize("words", [[], ["4711"], ["xqzzv", "the"]])
-def test_words_that_are_not_known_mean_nothing(table: Senses, words: list[str]) -> None:
-    assert table.of_words(words) is None
+def test_a_long_page_means_what_all_its_parts_do(senses: Senses) -> None:
+    kitchen, garage = (senses.of_words(words * 3) for words in (KITCHEN, GARAGE))
+    both = senses.of_words(KITCHEN * 3 + GARAGE * 3)
+    assert len(KITCHEN) * 3 == WINDOW
+    assert both.shape == (SENSE_DIM,)
+    assert min(float(both @ kitchen), float(both @ garage)) > float(kitchen @ garage) + 0.2
 
 
-def test_the_table_belongs_to_the_reader_beside_it(table: Senses) -> None:
+def test_a_text_has_its_vector_whatever_is_encoded_beside_it(sentences: SentenceEncoder) -> None:
+    texts = ["bread", "a receipt for bread and buns from the bakery at the corner", *(["engine " * 40] * 5)]
+    together = sentences(texts)
+    alone = torch.cat([sentences([text]) for text in texts])
+    torch.testing.assert_close(together, alone, atol=2e-5, rtol=0)
+    torch.testing.assert_close(together.norm(dim=1), torch.ones(len(texts)))
+
+
+def test_sentences_of_like_sense_are_near(sentences: SentenceEncoder) -> None:
+    asked, like, unlike = sentences(
+        ["Water came through the ceiling.", "A burst pipe flooded the flat.", "The bill was paid in cash."]
+    )
+    assert float(asked @ like) > float(asked @ unlike) + 0.1
+
+
+def test_halves_say_nearly_the_same(sentences: SentenceEncoder) -> None:
+    half = SentenceEncoder.installed(torch.device("cpu"), torch.bfloat16)
+    assert half is not None
+    texts = ["water came through the ceiling", " ".join(KITCHEN + GARAGE + PAPERS)]
+    assert float((half(texts) * sentences(texts)).sum(1).min()) > 0.999
+
+
+def test_the_table_belongs_to_the_reader_beside_it(table: SenseTable) -> None:
     _, network = read_weights(WEIGHTS)
     rotate_tokens(network)
-    words = list(table.row)[::400]
+    words = list(table.words[::400])
     cosine = (typed(network, words).numpy() * tokens_of(table, words)).sum(1)
     assert cosine.min() > 0.98
 
 
-def test_a_table_comes_back_from_the_disk_as_it_was(table: Senses, tmp_path: Path) -> None:
+def test_a_table_comes_back_from_the_disk_as_it_was(table: SenseTable, tmp_path: Path) -> None:
     table.save(tmp_path / "again.npz")
-    again = Senses.load(tmp_path / "again.npz")
-    assert again.row == table.row
-    np.testing.assert_allclose(again.typed, table.typed, atol=1e-2)
-    np.testing.assert_allclose(again.vectors, table.vectors, atol=1e-3)
+    again = SenseTable.load(tmp_path / "again.npz")
+    assert again.words == table.words
+    for name in ("typed", "centre", "components"):
+        np.testing.assert_allclose(getattr(again, name), getattr(table, name), atol=1e-2)
 
 
 def test_components_keep_what_tells_vectors_apart() -> None:
     rows = torch.randn(200, 3) @ torch.randn(3, 24) + torch.randn(24)
-    found = components(rows, 3)
-    distances = torch.cdist(rows, rows)
-    torch.testing.assert_close(torch.cdist(found, found), distances, atol=5e-2, rtol=1e-3)
-    assert found.shape == (200, 3)
+    centre, found = components(rows, 3)
+    assert found.shape == (24, 3)
+    kept = (rows - centre) @ found
+    torch.testing.assert_close(torch.cdist(kept, kept), torch.cdist(rows, rows), atol=5e-2, rtol=1e-3)
+
+
+async def test_without_the_sentence_encoder_pages_mean_nothing_and_their_vectors_have_another_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(encoder.SentenceEncoder, "installed", lambda *_: None)
+    bare = LocalEncoder.load("cpu")
+    try:
+        [asked] = await bare.encode_queries(["pastry from the baker"])
+    finally:
+        await bare.aclose()
+    assert bare.version.endswith("-words")
+    assert asked.encoder == f"local/{bare.version}"
+    assert not asked.summary[-SENSE_DIM:].any()
