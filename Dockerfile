@@ -18,6 +18,7 @@ COPY retrieval retrieval
 COPY app app
 COPY ui ui
 
+# The last line: the sentence encoder without its requirements, a library to train with.
 # PIP_ARGS: for example an index with PyTorch built for CPUs only, which makes the image several GB smaller.
 ARG PIP_ARGS=""
 RUN pip install --no-cache-dir --upgrade 'pip>=25' \
