@@ -57,11 +57,11 @@ class ScoreConfig:
     factor of those words in print, filler: of the rarity of the words around them. common: factor of the
     rarity of words that hold a question together. near: factor of a word that means the same as a typed one, falling
     to 0 at a likeness of near_from; near_doubt: probability up to which it does not count. meaning: of the likeness of
-    what question and page mean as a whole, the most that a page without its words scores. topic_slope, topic_bias: for
-    the cosine of the looks of words and picture; topic: most that words score on a picture without print, so that a
-    page that prints them all comes first. picture_slope, picture_bias: for the cosine of the looks of two pictures, the
-    chance that both show the same kind of damage (scripts/calibrate_photos.py); print: share of the score that the
-    print of a picture query decides, where it holds much.
+    what question and page mean as a whole, what it counts for words that the page does not print. topic_slope,
+    topic_bias: for the cosine of the looks of words and picture; topic: most that words score on a picture without
+    print, so that a page that prints them all comes first. picture_slope, picture_bias: for the cosine of the looks of
+    two pictures, the chance that both show the same kind of damage (scripts/calibrate_photos.py); print: share of the
+    score that the print of a picture query decides, where it holds much.
     """
 
     slope: float = 20.0

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from kernels.maxsim import maxsim_scores
 from models.encoder import Embedding, FloatArray, PackedPages
 from models.local.config import ScoreConfig
+from models.local.meanings import meanings
 from models.local.neighbours import together
 from models.local.probability import Doubles, calibrated, rarity, sigmoid, value_of
 from models.local.summary import likeness
@@ -34,7 +35,7 @@ def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, devic
     together. Pictures: likeness of their looks, and the share of the query's print that the page holds."""
     if query.encoder != pages.encoder:
         raise ValueError(f"vectors of {query.encoder} and {pages.encoder} cannot be compared")
-    looks, meanings = likeness(query.summary, pages.summaries)
+    looks, meant = likeness(query.summary, pages.summaries)
     if query.words and query.tokens is not None:
         plan = plan_query(query.words).narrowed(MOST_PRODUCTS // max(1, len(pages.tokens)))
         shown = presence(query.tokens[: len(plan.strings)], pages, config, device)
@@ -46,8 +47,9 @@ def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, devic
             print_score = print_score * (1.0 - config.apart * apart)
         looked_at = 1.0 - np.minimum(1.0, np.diff(pages.offsets) / FULL_PRINT)
         topic = config.topic * looked_at * sigmoid(config.topic_slope * looks + config.topic_bias)
-        meant = 0.0 if plan.layout() else config.meaning * np.maximum(meanings, 0.0)
-        scores = 1.0 - (1.0 - print_score) * (1.0 - topic) * (1.0 - meant)
+        scores = 1.0 - (1.0 - print_score) * (1.0 - topic)
+        if not plan.layout():
+            scores += config.meaning * np.maximum(meant, 0.0) * unsaid(plan, shown, config)
     else:
         scores = sigmoid(config.picture_slope * looks + config.picture_bias)
         printed = None if query.tokens is None else query.tokens[np.linalg.norm(query.tokens, axis=1) > LONGEST_LOOK]
@@ -87,6 +89,30 @@ def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles
     The typed words are cut into spans (a word, two joined, a date, a look, a word of like meaning) so that the sum of
     rarity times probability is largest. A word of like meaning is worth its own rarity at most.
     """
+    values, _, weight = _evidence(plan, shown, config)
+    known = rarity(shown.sum(0), len(shown))
+    best = [np.zeros(len(shown)) for _ in range(len(plan.words) + 1)]
+    for span, value in sorted(zip(plan.spans, values, strict=True), key=lambda pair: pair[0].end):
+        worth = weight[span.first : span.end].sum()
+        if span.kind == "near":
+            worth = min(worth, known[span.rows[0]])
+        elif span.kind == "look":
+            worth = min(worth, known[list(span.rows)].min())
+        best[span.end] = np.maximum(best[span.end], best[span.first] + value * worth)
+    return best[-1] / weight.sum()
+
+
+def unsaid(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles:
+    """(P,) in 0..1: how much of a query, weighted by rarity, a page does not print, and might say in other words: names
+    and numbers have none."""
+    _, evidence, weight = _evidence(plan, shown, config)
+    has_others = np.array([canonical(word) in meanings().row for word in plan.words])
+    return (1.0 - evidence) @ (weight * has_others) / weight.sum()
+
+
+def _evidence(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> tuple[list[Doubles], Doubles, Doubles]:
+    """What each span counts on each page, (P,); for each typed word the best of its spans, (P, words); and what a word
+    weighs, (words,)."""
     seen, layout = plan.seen(), plan.layout()
     values = [
         value_of(span, shown[:, span.rows].max(1), config) * _share(span, seen, config, layout=layout)
@@ -101,16 +127,7 @@ def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles
         weight[plan.filler()] *= config.filler
     elif (~common).sum() >= QUESTION:
         weight[common] *= config.common
-    known = rarity(shown.sum(0), len(shown))
-    best = [np.zeros(len(shown)) for _ in range(len(plan.words) + 1)]
-    for span, value in sorted(zip(plan.spans, values, strict=True), key=lambda pair: pair[0].end):
-        worth = weight[span.first : span.end].sum()
-        if span.kind == "near":
-            worth = min(worth, known[span.rows[0]])
-        elif span.kind == "look":
-            worth = min(worth, known[list(span.rows)].min())
-        best[span.end] = np.maximum(best[span.end], best[span.first] + value * worth)
-    return best[-1] / weight.sum()
+    return values, evidence, weight
 
 
 def presence(query_tokens: FloatArray, pages: PackedPages, config: ScoreConfig, device: torch.device) -> Doubles:

@@ -264,19 +264,30 @@ def test_a_photo_without_print_ranks_by_its_look() -> None:
     assert scores[0] > scores[1] > scores[2]
 
 
-def test_of_pages_without_the_words_the_one_that_means_as_much_comes_first() -> None:
-    query = text_query(3)
-    look, meaning, other = (unit(dim, seed=dim) for dim in (CONFIG.network.summary_dim, SENSE_DIM, SENSE_DIM + 1))
+async def test_of_pages_without_the_words_the_one_that_means_as_much_comes_first(encoder: LocalEncoder) -> None:
+    [query] = await encoder.encode_queries(["dented bonnet"])
+    look, meaning, other = query.summary[:-SENSE_DIM], unit(SENSE_DIM, seed=1), unit(SENSE_DIM, seed=2)
     query = dataclasses.replace(query, summary=summary_of(look, meaning))
-    meant = [meaning, -meaning, other[:-1] / np.linalg.norm(other[:-1]), None]
-    tokens = [unit(60, DIMS, seed=9)] * 4
-    assert query.tokens is not None
-    holds = np.concatenate([tokens[0], query.tokens])
-    summaries = np.stack([summary_of(look, one) for one in [*meant, None]])
-    scores = score_pages(query, packed([*tokens, holds], summaries), CONFIG.score, CPU)
+    blank = unit(60, DIMS, seed=9)
+    holds = np.concatenate([blank, await words_as_tokens(encoder, ["dented", "bonnet"])])
+    summaries = np.stack([summary_of(look, one) for one in (meaning, -meaning, other, None, None)])
+    scores = score_pages(query, packed([blank, blank, blank, blank, holds], summaries), CONFIG.score, CPU)
     assert scores[4] > scores[0] > scores[2]
-    assert scores[0] <= CONFIG.score.meaning + 0.05
     assert scores[1] == scores[3]
+
+
+async def test_what_a_page_means_does_not_stand_for_numbers_and_names(encoder: LocalEncoder) -> None:
+    meaning, blank = unit(SENSE_DIM, seed=1), unit(60, DIMS, seed=9)
+    added = {}
+    for text in ("document papers", "document 0112211", "8830117 0112211"):
+        [query] = await encoder.encode_queries([text])
+        look = query.summary[:-SENSE_DIM]
+        query = dataclasses.replace(query, summary=summary_of(look, meaning))
+        summaries = np.stack([summary_of(look, meaning), summary_of(look, None)])
+        like, unlike = score_pages(query, packed([blank, blank], summaries), CONFIG.score, CPU)
+        added[text] = float(like - unlike)
+    words, half, numbers = added.values()
+    assert words > half > numbers == 0.0
 
 
 async def test_what_words_mean_does_not_count_where_a_look_is_asked_for(encoder: LocalEncoder) -> None:
