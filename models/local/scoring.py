@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,6 +31,16 @@ FULL_PRINT = 40
 """Tokens from which a picture counts as one that is read, not only looked at."""
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """values: what each span counts on each page, (P,). words: for each typed word the best of its spans, (P, words).
+    weight: what a word weighs, (words,)."""
+
+    values: list[Doubles]
+    words: Doubles
+    weight: Doubles
+
+
 def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, device: torch.device) -> FloatArray:
     """float32 (P,) in 0..1. Words: the mean of P(word on page), weighted by rarity, less where neighbours in the query
     stand apart on the page; pictures without print are found by what they show, pages also by what their words mean
@@ -39,7 +51,8 @@ def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, devic
     if query.words and query.tokens is not None:
         plan = plan_query(query.words).narrowed(MOST_PRODUCTS // max(1, len(pages.tokens)))
         shown = presence(query.tokens[: len(plan.strings)], pages, config, device)
-        print_score = score_words(plan, shown, config)
+        evidence = weigh(plan, shown, config)
+        print_score = _best_cut(plan, shown, evidence)
         if len(plan.words) > 1 and not plan.layout():
             best = np.argsort(-print_score, kind="stable")[:BEST]
             apart = np.ones(len(pages))
@@ -49,7 +62,7 @@ def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, devic
         topic = config.topic * looked_at * sigmoid(config.topic_slope * looks + config.topic_bias)
         scores = 1.0 - (1.0 - print_score) * (1.0 - topic)
         if not plan.layout():
-            scores += config.meaning * np.maximum(meant, 0.0) * unsaid(plan, shown, config)
+            scores += config.meaning * np.maximum(meant, 0.0) * unsaid(plan, evidence)
     else:
         scores = sigmoid(config.picture_slope * looks + config.picture_bias)
         printed = None if query.tokens is None else query.tokens[np.linalg.norm(query.tokens, axis=1) > LONGEST_LOOK]
@@ -89,7 +102,11 @@ def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles
     The typed words are cut into spans (a word, two joined, a date, a look, a word of like meaning) so that the sum of
     rarity times probability is largest. A word of like meaning is worth its own rarity at most.
     """
-    values, _, weight = _evidence(plan, shown, config)
+    return _best_cut(plan, shown, weigh(plan, shown, config))
+
+
+def _best_cut(plan: QueryPlan, shown: Doubles, evidence: Evidence) -> Doubles:
+    values, weight = evidence.values, evidence.weight
     known = rarity(shown.sum(0), len(shown))
     best = [np.zeros(len(shown)) for _ in range(len(plan.words) + 1)]
     for span, value in sorted(zip(plan.spans, values, strict=True), key=lambda pair: pair[0].end):
@@ -102,32 +119,30 @@ def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles
     return best[-1] / weight.sum()
 
 
-def unsaid(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles:
+def unsaid(plan: QueryPlan, evidence: Evidence) -> Doubles:
     """(P,) in 0..1: how much of a query, weighted by rarity, a page does not print, and might say in other words: names
     and numbers have none."""
-    _, evidence, weight = _evidence(plan, shown, config)
     has_others = np.array([canonical(word) in meanings().row for word in plan.words])
-    return (1.0 - evidence) @ (weight * has_others) / weight.sum()
+    return (1.0 - evidence.words) @ (evidence.weight * has_others) / evidence.weight.sum()
 
 
-def _evidence(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> tuple[list[Doubles], Doubles, Doubles]:
-    """What each span counts on each page, (P,); for each typed word the best of its spans, (P, words); and what a word
-    weighs, (words,)."""
+def weigh(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Evidence:
+    """shown: as of `score_words`."""
     seen, layout = plan.seen(), plan.layout()
     values = [
         value_of(span, shown[:, span.rows].max(1), config) * _share(span, seen, config, layout=layout)
         for span in plan.spans
     ]
-    evidence = np.zeros((len(shown), len(plan.words)))
+    words = np.zeros((len(shown), len(plan.words)))
     for span, value in zip(plan.spans, values, strict=True):
-        evidence[:, span.first : span.end] = np.maximum(evidence[:, span.first : span.end], value[:, None])
-    weight = rarity(evidence.sum(0), len(shown))
+        words[:, span.first : span.end] = np.maximum(words[:, span.first : span.end], value[:, None])
+    weight = rarity(words.sum(0), len(shown))
     common = np.array([canonical(word) in COMMON_WORDS for word in plan.words])
     if layout:
         weight[plan.filler()] *= config.filler
     elif (~common).sum() >= QUESTION:
         weight[common] *= config.common
-    return values, evidence, weight
+    return Evidence(values, words, weight)
 
 
 def presence(query_tokens: FloatArray, pages: PackedPages, config: ScoreConfig, device: torch.device) -> Doubles:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, ImageFont
+from PIL import Image, ImageChops
 
 from models.local.facts import Facts
 from models.local.look_words import LOOKS
@@ -23,13 +23,11 @@ FEATURES, CELLS = 6, 16
 
 
 @pytest.fixture(scope="module")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
+def stock(font_file: Path) -> Stock:
     """Pillow's own face in every group, a few words, a photo of one colour."""
-    font = ImageFont.load_default(12)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    path = tmp_path_factory.mktemp("font") / "default.ttf"
-    path.write_bytes(font.path.getvalue())  # pyright: ignore[reportAttributeAccessIssue]
-    return Stock({group: [str(path)] for group in GROUPS}, ("hail", "policy", "total"), [Image.new("RGB", (64, 48))])
+    return Stock(
+        {group: [str(font_file)] for group in GROUPS}, ("hail", "policy", "total"), [Image.new("RGB", (64, 48))]
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
