@@ -14,6 +14,11 @@ GRID = 4
 """Pixels of a step of the grid on which the paper is looked for."""
 REACH = 4
 """Steps of it to each side from which the paper of a place is told."""
+FAINTEST = 0.5
+"""Ink is made as dark as it is elsewhere on the page, but not more than 1 / FAINTEST times as dark: thermal heads and
+ribbons fade in places, and noise is no print."""
+PATCH = 16
+"""Pixels of a step of the grid on which the darkest ink is looked for, REACH steps to each side."""
 
 
 def ink_of(page: Tensor) -> Tensor:
@@ -35,6 +40,22 @@ def ink_of(page: Tensor) -> Tensor:
     sample = ink[:, :, ::4, ::4].flatten(1)
     rank = max(1, int(sample.shape[1] * 0.985))
     return ink.div_(sample.kthvalue(rank, 1).values.clamp(min=0.06)[:, None, None, None])
+
+
+def evened(ink: Tensor) -> Tensor:
+    """Ink [batch, 1, height, width], sides multiples of PATCH, with faint places as dark as the others, up to a limit.
+
+    Darkest = maximum over small means on a grid of 16 px and around it, smoothed; at most 1, at least FAINTEST.
+    """
+    pairs = ink[..., ::2, :] + ink[..., 1::2, :]
+    smooth = pairs[..., ::2] + pairs[..., 1::2]
+    dark = smooth.unflatten(-2, (-1, PATCH // 2)).amax(-2).unflatten(-1, (-1, PATCH // 2)).amax(-1) / 4
+    for dim in (-1, -2):
+        dark = joined_around(dark, dim, REACH, torch.maximum, fill=0.0)
+    dark = F.avg_pool2d(dark.clamp(max=1.0), 5, 1, 2, count_include_pad=False).clamp(min=FAINTEST)
+    steps = F.interpolate(dark, scale_factor=PATCH // GRID, mode="bilinear")
+    blocks = ink.unflatten(-1, (-1, GRID)).unflatten(-3, (-1, GRID))
+    return (blocks / steps[..., :, None, :, None]).flatten(-4, -3).flatten(-2)
 
 
 def inked_cells(ink: Tensor, height: int, width: int) -> Tensor:

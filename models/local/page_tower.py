@@ -1,6 +1,6 @@
 """The page tower: a grey page to word vectors, without OCR.
 
-ink -> stem -> cells that hold ink -> cell layers -> router -> chunks -> chunk layers -> one vector a word.
+ink, evened -> stem -> cells that hold ink -> cell layers -> router -> chunks -> chunk layers -> one vector a word.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.local.config import NetworkConfig
-from models.local.ink import ink_of, inked_cells
+from models.local.ink import evened, ink_of, inked_cells
 from models.local.layers import AttentionLayer, ChunkPool, Chunks, RMSNorm, Router, ScanLayer
 from models.local.layers.quick import SIZES, parts
 from models.local.layers.rows import rows_at
@@ -120,7 +120,7 @@ class PageTower(nn.Module):
         """Read the cells that hold ink. limit: cells a page, a multiple of the block (training: fixed shapes, no
         wait for the device); None = as many as the fullest page has."""
         config = self.config
-        ink = ink_of(page)
+        ink = evened(ink_of(page))
         rows, columns = page.shape[-2] // config.cell_height, page.shape[-1] // config.cell_width
         keep = inked_cells(ink, config.cell_height, config.cell_width)
         if limit is None and len(page) == 1 and page.device.type == "cpu" and keep.any():

@@ -226,7 +226,7 @@ def main() -> None:
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--resume", type=Path, help="go on with the run whose --out this was")
     begin.add_argument(
-        "--start",
+        "--weights",
         type=Path,
         help="begin a new schedule from the weights of this run, or of this folder of released weights",
     )
@@ -239,7 +239,7 @@ def main() -> None:
         seconds=given.seconds,
         most_steps=given.steps,
         resume=given.resume,
-        start=given.start,
+        start=given.weights,
     )
 
 

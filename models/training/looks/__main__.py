@@ -37,7 +37,7 @@ WORDS = (
     "receipt", "form", "invoice", "letter", "text", "table", "newspaper", "slide", "card", "cheque", "columns",
     "photographed", "crumpled", "skewed", "brochure", "label", "typewriter", *THINGS, SCENE,
 )  # fmt: skip
-FACES = {"text": 120, "mono": 50, "pixel": 16}
+FACES = {"office": 60, "text": 60, "mono": 50, "pixel": 16}
 """Most faces of a group; of handwriting there are few, so all."""
 PHOTOS, SCENES = 400, 160
 """Photos to paste into pages, and those that are looked at themselves."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from models.training.synthesis.legible import LEAST, Legibility, shapes
 from models.training.synthesis.signs import PRINTED
 from models.training.synthesis.strokes import Hand
 
 SIZES = (8, 12, 17, 24, 36)
 """Em sizes in pixels at which signs are stored; a sign is drawn from the nearest larger one."""
-GROUPS = ("text", "mono", "pixel", "hand")
+GROUPS = ("office", "text", "mono", "pixel", "hand")
+OFFICE = re.compile(
+    r"(liberationsans|liberationserif|nimbussans|nimbussansnarrow|nimbusroman|c059|p052|urwbookman|urwgothic|carlito|caladea"
+    r"|dejavusans|dejavusanscondensed|dejavuserif|opensans|roboto|robotocondensed|lato|freesans|sourcesanspro|clearsans"
+    r"|librefranklin|ibmplexsans|lmroman10|pts)"
+    r"-?(|regular|roman|book|light|medium|demi|55f|75f|76f|bold|italic|it|bolditalic|bdita|oblique|boldoblique)"
+)
+"""Faces that most offices, banks and shops print in, or ones of their shape and width, each with its styles. Chosen at
+random among hundreds there were two or three of them, and none upright."""
 OVERSAMPLE = 4
 PER_FAMILY = {"text": 3, "mono": 3, "pixel": 4, "hand": 4}
+PER_FOLDER = 6
+"""Most text faces of one folder: a family of many cuts has many names."""
 MONO = 90
 """Most fixed-width faces: they look more alike than the others."""
 SHADES = 17
@@ -42,6 +55,8 @@ LEFT_OUT = (
     "karlatamil", "ocrbe", "ocrbf", "ocrbx", "cli8", "llcms", "bebas", "leckerli", "fallback", "csmono", "isabella",
     "apropal", "tomsontalks", "it_wasn", "square_px",
 )  # fmt: skip
+LOW, HIGH = 0.35, 0.6
+"""Height of a full stop at most, and of a stroke at least, where a capital has 1."""
 PROBE = "aAbBgGqQRrEeZz0123456789.,/-$:"
 
 
@@ -60,6 +75,8 @@ def group_of(path: Path) -> int | None:
         return GROUPS.index("hand") if "rslant" not in name and "boldslant" not in name else None
     if any(part in name for part in LEFT_OUT):
         return None
+    if OFFICE.fullmatch(path.stem.lower()):
+        return GROUPS.index("office")
     if any(part in name for part in PIXEL):
         return GROUPS.index("pixel")
     font = ImageFont.truetype(path, 40)
@@ -77,6 +94,12 @@ def drawing(font: ImageFont.FreeTypeFont, sign: str) -> bytes:
     return f"{x0},{y0},{x1},{y1}".encode() + image.tobytes() if image.getbbox() else b""
 
 
+def tall(font: ImageFont.FreeTypeFont, sign: str) -> float:
+    """Height of a sign's ink."""
+    _, top, _, bottom = font.getbbox(sign, anchor="ls")
+    return bottom - top
+
+
 def usable(path: Path) -> bool:
     """Whether Pillow can draw the file and its common signs differ from each other."""
     try:
@@ -86,11 +109,14 @@ def usable(path: Path) -> bool:
         return False
     if any(not look for look, sign in zip(looks, PROBE, strict=True) if sign != "$"):
         return False
+    # Faces of mathematics have letters, but arrows and the like where others have marks.
+    if tall(font, ".") > LOW * tall(font, "H") or tall(font, "/") < HIGH * tall(font, "H"):
+        return False
     return len(set(looks)) >= len(PROBE) - 3 and 8 < font.getlength("0") < 44
 
 
 def choose(folder: Path, limit: int, seed: int = 0) -> list[Face]:
-    """At most `limit` faces under `folder`, a few of each family, ordered by group."""
+    """At most `limit` faces under `folder` beside those of offices: a few of each family, ordered by group."""
     chance = random.Random(seed)
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".ttf", ".otf", ".pfb"))
     families: dict[tuple[str, str], list[Path]] = {}
@@ -99,18 +125,35 @@ def choose(folder: Path, limit: int, seed: int = 0) -> list[Face]:
         if path.stem not in seen:
             seen.add(path.stem)
             families.setdefault((path.parent.name, path.stem.split("-")[0][:9]), []).append(path)
-    groups: list[list[Face]] = [[] for _ in GROUPS]
+    office = [path for members in families.values() for path in members if OFFICE.fullmatch(path.stem.lower())]
+    legible = Legibility(office) if office else None
+    groups: dict[str, list[Face]] = {group: [] for group in GROUPS}
     for members in families.values():
         chance.shuffle(members)
         faces = [Face(path, group) for path in members if usable(path) and (group := group_of(path)) is not None]
-        for group in range(len(GROUPS)):
-            groups[group] += [face for face in faces if face.group == group][: PER_FAMILY[GROUPS[group]]]
-    chance.shuffle(groups[0])
-    chance.shuffle(groups[1])
-    groups[1] = groups[1][:MONO]
-    fixed = sum(len(group) for group in groups[1:])
-    groups[0] = groups[0][: max(1, limit - fixed)]
-    return [face for group in groups for face in group]
+        for group, most in PER_FAMILY.items():
+            own = [face for face in faces if GROUPS[face.group] == group]
+            if group in ("text", "mono") and legible is not None:
+                own = [face for face in own if legible.share(shapes(face.path)) >= LEAST]
+            groups[group] += own[:most]
+        groups["office"] += [face for face in faces if GROUPS[face.group] == "office"]
+    chance.shuffle(groups["text"])
+    chance.shuffle(groups["mono"])
+    groups["mono"] = groups["mono"][:MONO]
+    fixed = sum(len(groups[group]) for group in ("mono", "pixel", "hand"))
+    groups["text"] = few_of_a_folder(groups["text"])[: max(1, limit - fixed)]
+    return [face for group in GROUPS for face in groups[group]]
+
+
+def few_of_a_folder(faces: list[Face]) -> list[Face]:
+    """The first PER_FOLDER of each folder, in their order."""
+    count: Counter[Path] = Counter()
+    kept: list[Face] = []
+    for face in faces:
+        count[face.path.parent] += 1
+        if count[face.path.parent] <= PER_FOLDER:
+            kept.append(face)
+    return kept
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.local.ink import ink_of
+from models.local.ink import evened, ink_of, inked_cells
 
 
 def by_pooling(page: Tensor) -> Tensor:
@@ -28,3 +28,22 @@ def test_ink_is_darkness_against_the_lightest_paper_around(height: int, width: i
     given = page.clone()
     torch.testing.assert_close(ink_of(page), by_pooling(page), atol=1e-5, rtol=1e-5)
     assert torch.equal(page, given)
+
+
+def test_print_that_faded_in_places_is_as_dark_as_the_rest() -> None:
+    page = torch.ones(1, 1, 320, 640)
+    for row in (8, 9):
+        page[..., row::16, :320] = 0.0
+        page[..., row::16, 320:] = 0.4
+    ink = ink_of(page)
+    assert ink[..., 480:].amax() < 0.65
+    lines = evened(ink)[0, 0, 8::16]
+    assert lines[:, 480:].min() > 0.95
+    assert lines[:, :200].amax() < 1.05
+
+
+def test_faint_noise_is_not_made_print() -> None:
+    page = torch.ones(1, 1, 320, 320)
+    page[..., :32, ::4] = 0.0
+    page[..., 160:, :] -= 0.1 * torch.rand(160, 320, generator=torch.Generator().manual_seed(1))
+    assert not inked_cells(evened(ink_of(page)), 16, 8).view(20, 40)[11:].any()

@@ -10,7 +10,7 @@ import torch
 from PIL import ImageFont
 
 from models.training.repeatable import repeat_exactly
-from models.training.synthesis.fonts import Face, build_atlas
+from models.training.synthesis.fonts import GROUPS, Face, build_atlas
 from models.training.synthesis.scribbles import build_scribbles
 from models.training.synthesis.signs import PRINTED
 from models.training.synthesis.strokes import Hand, Letter
@@ -40,7 +40,8 @@ def assets_folder(font_file: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """atlas.npz and pool.npz as `build` writes them, one face in every group, and a hand."""
     folder = tmp_path_factory.mktemp("assets")
     hand = Hand({sign: Letter(0.5, [[(0.1, 0.0), (0.2, 0.7), (0.4, 0.0)]]) for sign in PRINTED}, pen=0.06)
-    atlas: dict[str, Any] = build_atlas([Face(font_file, group) for group in range(4)], build_scribbles(), [hand])
+    faces = [Face(font_file, group) for group in range(len(GROUPS))]
+    atlas: dict[str, Any] = build_atlas(faces, build_scribbles(), [hand])
     np.savez(folder / "atlas.npz", **atlas)
     np.savez(
         folder / "pool.npz", text=array(TEXT), common=array(TEXT), number=array(NUMBERS), prefix=array(["RM", "No."])
