@@ -22,10 +22,13 @@ PACKAGE, ARCHIVE = "all_minilm_l6_v2", "model.zip"
 SENTENCE_DIM, HEADS, LAYERS = 384, 12, 6
 MOST_PIECES = 128
 """Of a text, as the encoder was trained; what comes after is left out."""
+AT_ONCE = 32
+"""Texts that go through the layers together, so that a page's weights are read once: their pieces stand row below row,
+and only attention sees them filled up to one length, a multiple of FILLED_TO (24 common words are 26 pieces)."""
 FILLED_TO = 13
-"""Pieces to a multiple of which texts are filled up (24 common words are 26); AT_ONCE: texts at a time. Products are of
-few sizes, because a processor's library compiles code for each."""
-AT_ONCE = 4
+ROWS, SIZES = 128, 16
+"""Rows that are multiplied at a time, and the number to a multiple of which they are filled up. Products are of few
+sizes, because a processor's library compiles code for each."""
 
 
 class SentenceEncoder:
@@ -41,6 +44,12 @@ class SentenceEncoder:
             for name, tensor in weights.items()
             if tensor.is_floating_point()
         }
+        # One product of what a layer asks, is asked for and tells.
+        for layer in range(LAYERS):
+            name = f"encoder.layer.{layer}.attention.self"
+            for part in ("weight", "bias"):
+                parts = [self.weights.pop(f"{name}.{of}.{part}") for of in ("query", "key", "value")]
+                self.weights[f"{name}.{part}"] = torch.cat(parts)
         self.kind = kind
         self.tokenizer = tokenizer
         tokenizer.enable_truncation(MOST_PIECES)
@@ -60,36 +69,45 @@ class SentenceEncoder:
     @torch.inference_mode()
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """fp32 unit vectors [texts, SENTENCE_DIM] of one text or more, each of its own alone."""
-        whole = len(texts) - len(texts) % AT_ONCE
-        runs = [texts[first : first + AT_ONCE] for first in range(0, whole, AT_ONCE)]
-        runs += [texts[place : place + 1] for place in range(whole, len(texts))]
+        runs = [texts[first : first + AT_ONCE] for first in range(0, len(texts), AT_ONCE)]
         return torch.cat([self._some(run) for run in runs])
 
     def _some(self, texts: Sequence[str]) -> Tensor:
         coded = self.tokenizer.encode_batch(list(texts))
         ids = torch.tensor([one.ids for one in coded], device=self.device)
         real = torch.tensor([one.attention_mask for one in coded], device=self.device, dtype=torch.bool)
+        # Rows past the last piece are filled up with copies of it, which nothing looks at.
+        place = real.flatten().nonzero()[:, 0]
+        count = len(place)
+        rows = F.pad(place, (0, -count % SIZES), value=int(place[-1]))
         name, weights = "embeddings", self.weights
         h = weights[f"{name}.word_embeddings.weight"][ids] + weights[f"{name}.token_type_embeddings.weight"][0]
-        h = self._norm(h + weights[f"{name}.position_embeddings.weight"][: ids.shape[1]], f"{name}.LayerNorm")
+        h = (h + weights[f"{name}.position_embeddings.weight"][: ids.shape[1]]).flatten(0, 1)[rows]
+        h = self._norm(h, f"{name}.LayerNorm")
         for layer in range(LAYERS):
             name = f"encoder.layer.{layer}"
-            query, key, value = (
-                self._linear(h, f"{name}.attention.self.{part}").unflatten(-1, (HEADS, -1)).transpose(1, 2)
-                for part in ("query", "key", "value")
-            )
+            asked = self._linear(h, f"{name}.attention.self")
+            filled = asked.new_zeros(ids.numel(), asked.shape[1])
+            filled[place] = asked[:count]
+            query, key, value = filled.view(*ids.shape, 3, HEADS, -1).permute(2, 0, 3, 1, 4)
             mixed = F.scaled_dot_product_attention(
                 query, key, value, real[:, None, None], scale=1 / math.sqrt(SENTENCE_DIM / HEADS)
             )
-            seen = self._linear(mixed.transpose(1, 2).flatten(2), f"{name}.attention.output.dense")
-            h = self._norm(h + seen, f"{name}.attention.output.LayerNorm")
+            mixed = mixed.transpose(1, 2).reshape(ids.numel(), SENTENCE_DIM)[rows]
+            h = self._norm(
+                h + self._linear(mixed, f"{name}.attention.output.dense"), f"{name}.attention.output.LayerNorm"
+            )
             wide = F.gelu(self._linear(h, f"{name}.intermediate.dense"))
             h = self._norm(h + self._linear(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm")
-        return F.normalize((h * real[..., None]).sum(1) / real.sum(1, keepdim=True), dim=-1)
+        filled = h.new_zeros(ids.numel(), SENTENCE_DIM)
+        filled[place] = h[:count]
+        return F.normalize(filled.view(*ids.shape, -1).sum(1) / real.sum(1, keepdim=True), dim=-1)
 
     def _norm(self, x: Tensor, name: str) -> Tensor:
         weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
         return F.layer_norm(x.float(), (SENTENCE_DIM,), weight, bias, 1e-12)
 
-    def _linear(self, x: Tensor, name: str) -> Tensor:
-        return F.linear(x.to(self.kind), self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
+    def _linear(self, rows: Tensor, name: str) -> Tensor:
+        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+        parts = [F.linear(some, weight, bias) for some in rows.to(self.kind).split(ROWS)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
