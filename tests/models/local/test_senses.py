@@ -12,6 +12,7 @@ from models.encoder import FloatArray
 from models.local import LocalEncoder, encoder
 from models.local.config import LocalConfig, ScoreConfig
 from models.local.encoder import SENSES, WEIGHTS
+from models.local.probability import USUAL_TOKENS, cosine_for
 from models.local.rotation import rotate_tokens
 from models.local.senses import FEWEST_WORDS, SENSE_DIM, WINDOW, Senses, SenseTable
 from models.local.sentences import SentenceEncoder
@@ -49,6 +50,14 @@ def tokens_of(table: SenseTable, words: list[str]) -> FloatArray:
     return table.typed[[table.words.index(word) for word in words]]
 
 
+def misread(tokens: FloatArray, table: SenseTable, score: ScoreConfig, chance: float) -> FloatArray:
+    """As far from the words that they stand for as makes this chance of them, away from all others."""
+    away = -table.typed.mean(0) - (tokens @ -table.typed.mean(0))[:, None] * tokens
+    away /= np.linalg.norm(away, axis=1, keepdims=True)
+    near = cosine_for(np.array(chance), USUAL_TOKENS, score)
+    return near * tokens + np.sqrt(1 - near**2) * away
+
+
 @pytest.mark.parametrize(
     ("asked", "page"),
     [("pastry from the baker", 0), ("something sweet to eat", 0), ("the car went to the workshop", 1),
@@ -75,6 +84,23 @@ def test_what_is_like_no_word_is_not_told(table: SenseTable, score: ScoreConfig)
     assert table.told(np.repeat(away / np.linalg.norm(away), 50, axis=0), score) == []
 
 
+def test_only_words_that_all_but_surely_stand_there_are_told(table: SenseTable, score: ScoreConfig) -> None:
+    tokens = tokens_of(table, GARAGE)
+    assert table.told(misread(tokens, table, score, 0.9), score) == GARAGE
+    assert table.told(misread(tokens, table, score, 0.7), score) == []
+
+
+def test_what_is_misread_does_not_change_what_a_page_means(
+    table: SenseTable, senses: Senses, score: ScoreConfig
+) -> None:
+    kitchen, garage = tokens_of(table, KITCHEN), tokens_of(table, GARAGE)
+    alone = senses.of_print(kitchen, score)
+    beside = senses.of_print(np.concatenate([kitchen, misread(garage, table, score, 0.7)]), score)
+    assert alone is not None
+    assert beside is not None
+    np.testing.assert_array_equal(beside, alone)
+
+
 def test_a_handful_of_words_is_about_nothing(table: SenseTable, senses: Senses, score: ScoreConfig) -> None:
     assert senses.of_print(tokens_of(table, KITCHEN[: FEWEST_WORDS - 1]), score) is None
     assert senses.of_print(np.zeros((0, 64), np.float32), score) is None
@@ -87,6 +113,11 @@ def test_a_long_page_means_what_all_its_parts_do(senses: Senses) -> None:
     assert len(KITCHEN) * 3 == WINDOW
     assert both.shape == (SENSE_DIM,)
     assert min(float(both @ kitchen), float(both @ garage)) > float(kitchen @ garage) + 0.2
+
+
+def test_a_word_left_over_counts_as_one_of_many(senses: Senses) -> None:
+    assert len(KITCHEN) * 3 == WINDOW
+    assert float(senses.of_words([*KITCHEN * 3, "engine"]) @ senses.of_words(KITCHEN * 3)) > 0.98
 
 
 def test_a_text_has_its_vector_whatever_is_encoded_beside_it(sentences: SentenceEncoder) -> None:
