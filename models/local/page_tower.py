@@ -16,6 +16,7 @@ from models.local.ink import evened, ink_of, inked_cells
 from models.local.layers import AttentionLayer, ChunkPool, Chunks, RMSNorm, Router, ScanLayer
 from models.local.layers.quick import SIZES, parts
 from models.local.layers.rows import rows_at
+from models.local.layers.tiles import Tiles
 
 SIGNS = 38
 """Sign classes: blank, 0-9, a-z, any other sign."""
@@ -48,6 +49,7 @@ class Stem(nn.Module):
         self.inner, self.outer = nn.Conv2d(dim, dim // 2, 3, 1, 1), nn.Conv2d(dim // 2, dim, 3, 1, 1)
         stride = (config.cell_height // 8, config.cell_width // 8)
         self.last = nn.Conv2d(dim, config.cell_dim, 3, stride, 1)
+        self.tiles: nn.ModuleList | None = None
         for layer in (self.first, self.second, self.inner, self.outer, self.last):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             if layer.bias is not None:
@@ -60,10 +62,18 @@ class Stem(nn.Module):
 
     def body(self, ink: Tensor) -> Tensor:
         """All but the last convolution, at 1/8 of the size."""
+        x = self.entered(ink)
+        return F.relu_(self.outer(F.relu_(self.inner(x))).add_(x))
+
+    def entered(self, ink: Tensor) -> Tensor:
+        """The first two convolutions."""
         # Channels last: what a block of 4x4 holds lies side by side.
         x = ink[:, 0].unflatten(-2, (-1, 4)).unflatten(-1, (-1, 4)).transpose(2, 3).flatten(-2).permute(0, 3, 1, 2)
-        x = F.relu_(self.second(F.relu_(self.first(x))))
-        return F.relu_(self.outer(F.relu_(self.inner(x))).add_(x))
+        return F.relu_(self.second(F.relu_(self.first(x))))
+
+    def tile(self) -> None:
+        """From now on `at` makes the inner convolutions in tiles, and only around the cells it is asked for."""
+        self.tiles = nn.ModuleList(Tiles(layer) for layer in (self.inner, self.outer))
 
     def at(self, ink: Tensor, row: Tensor, column: Tensor) -> Tensor:
         """The same for some cells of one page, [1, 1, height, width] -> [1, cells, dim]: blank edges are cut off, and
@@ -73,7 +83,12 @@ class Stem(nn.Module):
         top = max(0, int(row.min()) * down - SEEN_AROUND)
         left = max(0, int(column.min()) * across - SEEN_AROUND)
         bottom, right = (int(row.max()) + 1) * down + SEEN_AROUND, (int(column.max()) + 1) * across + SEEN_AROUND
-        x = self.body(ink[..., top:bottom, left:right]).permute(0, 2, 3, 1)[0]
+        near, beside = row - top // down, column - left // across
+        ink = ink[..., top:bottom, left:right]
+        if self.tiles is None:
+            x = self.body(ink).permute(0, 2, 3, 1)[0]
+        else:
+            x = self.body_around(ink, near * steps_down, beside * steps_across)
         around = F.pad(x, (0, 0, 1, 1, 1, 1)).contiguous()
         line, place, _ = around.stride()
         # Three neighbours of a row lie side by side, so a patch is three runs.
@@ -82,12 +97,23 @@ class Stem(nn.Module):
             (steps_down * line, steps_across * place, line, 1),
         )
         weight = self.last.weight.permute(0, 2, 3, 1).flatten(1)
-        places = F.pad(torch.stack((row - top // down, column - left // across)), (0, -len(row) % SIZES))
+        places = F.pad(torch.stack((near, beside)), (0, -len(row) % SIZES))
         cells = [
             F.linear(patches[part[0], part[1]].flatten(1), weight, self.last.bias)
             for part in places.split(parts(len(row)), dim=1)
         ]
         return torch.cat(cells)[None, : len(row)]
+
+    def body_around(self, ink: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """The body of one page in tiles, [rows, columns, channels], right at some places and all their neighbours."""
+        assert self.tiles is not None
+        inner, outer = self.tiles
+        x = self.entered(ink).permute(0, 2, 3, 1)[0]
+        asked = x.new_zeros(1, 1, *x.shape[:2])
+        asked[0, 0, row, column] = 1.0
+        asked = F.max_pool2d(asked, 3, 1, 1)
+        around = F.max_pool2d(asked, 3, 1, 1)
+        return F.relu_(outer(F.relu_(inner(x, around[0, 0] > 0)), asked[0, 0] > 0).add_(x))
 
 
 class PageTower(nn.Module):

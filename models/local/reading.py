@@ -69,6 +69,8 @@ class Reader:
             for layer in network.page.modules():
                 if isinstance(layer, nn.Linear | nn.Conv2d):
                     layer.to(torch.bfloat16)
+        elif device.type == "cpu":
+            network.page.stem.tile()
         self._looks, self._senses = looks, senses
 
     @torch.inference_mode()

@@ -7,10 +7,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.local.ink import ink_of, inked_cells
 from models.local.network import Network
-from models.local.page_tower import PageTower
+from models.local.page_tower import PageTower, Stem
+from tests.kernels.accuracy import close
+from tests.models.training.tiny import TINY
 
 HEIGHT, WIDTH = 160, 192
+
+
+@pytest.fixture(scope="module")
+def stem() -> Stem:
+    torch.manual_seed(6)
+    stem = Stem(TINY)
+    stem.tile()
+    return stem.eval()
 
 
 def page(spots: list[tuple[int, int]]) -> torch.Tensor:
@@ -54,3 +65,16 @@ def test_edges_of_a_page_are_read_alike(network: Network, spots: list[tuple[int,
 def test_a_blank_page_has_no_cells(network: Network) -> None:
     with torch.inference_mode():
         assert not network.page.cells(page([])).mask.any()
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, HEIGHT - 6), st.integers(0, WIDTH - 20)), min_size=1, max_size=4),
+)
+@settings(max_examples=30, deadline=None)
+def test_a_stem_in_tiles_is_the_whole_stem(stem: Stem, spots: list[tuple[int, int]]) -> None:
+    ink = ink_of(page(spots))
+    index = inked_cells(ink, TINY.cell_height, TINY.cell_width)[0].nonzero()[:, 0]
+    columns = WIDTH // TINY.cell_width
+    with torch.inference_mode():
+        whole = stem(ink).flatten(2)[0, :, index].T
+        close("cells", stem.at(ink, index // columns, index % columns)[0], whole, 1e-5)
