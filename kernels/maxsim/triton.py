@@ -36,7 +36,7 @@ class Config(NamedTuple):
 CONFIGS = {
     (2, True, False): Config(128, 8, 32, 4, 3),
     (2, True, True): Config(64, 32, 128, 4, 3),
-    (2, False, False): Config(64, 1, 32, 4, 3, join=2),
+    (2, False, False): Config(64, 1, 32, 4, 2, join=4),
     (2, False, True): Config(64, 16, 128, 4, 3),
     (1, True, False): Config(128, 8, 32, 4, 3),
     (1, True, True): Config(64, 16, 128, 4, 3),

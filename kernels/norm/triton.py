@@ -31,7 +31,7 @@ CONFIGS = {
     (512, False): Config(8, 4, 4, 4, 528),
     (512, True): Config(8, 8, 1, 1, 1584, thirds=True),
     (1024, False): Config(4, 4, 2, 4, 528),
-    (1024, True): Config(2, 4, 2, 4, 396, thirds=True),
+    (1024, True): Config(1, 2, 2, 4, 396, thirds=True),
     (4096, False): Config(1, 4, 1, 8, 528),
     (4096, True): Config(1, 4, 1, 8, 528),
 }
