@@ -39,8 +39,8 @@ class Legibility:
 
 
 def shapes(path: Path) -> Shapes:
-    """float32 (SIGNS, SIDE * SIDE) of a font file: each sign cut out and stretched to a square, less its mean, of length
-    1; zeros for a sign without ink."""
+    """float32 (SIGNS, SIDE * SIDE) of a font file: each sign cut out and stretched to a square, less its mean, of
+    length 1; zeros for a sign without ink."""
     font = ImageFont.truetype(path, EM)
     rows = np.zeros((len(SIGNS), SIDE * SIDE), np.float32)
     for row, sign in enumerate(SIGNS):
