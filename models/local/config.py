@@ -67,7 +67,7 @@ class ScoreConfig:
     slope: float = 20.0
     bias: float = -10.0
     length: float = 0.75
-    apart: float = 0.05
+    apart: float = 0.1
     join: float = 0.9
     date: float = 1.0
     look: float = 0.6
