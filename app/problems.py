@@ -207,8 +207,9 @@ def _field_errors(raw: Sequence[Any]) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     for item in raw[:20]:
         parts = [str(part) for part in item.get("loc", ())]
-        if parts and parts[0] in ("body", "query", "path", "header"):
-            parts = parts[1:] or ["body"]
+        # Where it stands comes before its name; alone it is the name of a field that somebody made up.
+        if len(parts) > 1 and parts[0] in ("body", "query", "path", "header"):
+            parts = parts[1:]
         name = ".".join(parts)[:200] or "body"
         message = _WORDS.get(item.get("type")) or str(item.get("msg", "is not valid")).removeprefix("Value error, ")
         found.append({"field": _speakable(name), "detail": _speakable(f"{name}: {message}.".replace("..", "."))})

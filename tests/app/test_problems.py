@@ -95,6 +95,7 @@ def check_problem(body: dict[str, Any], *, status: int, code: str, field: str | 
         ("POST", "/v1/search", {"json": {}}, 422, "bad_query", "text"),
         ("POST", "/v1/search", {"json": {"text": "a", "page_id": "b"}}, 422, "bad_query", "text"),
         ("POST", "/v1/search", {"json": {"text": "a", "colour": 1}}, 422, "bad_query", "colour"),
+        ("POST", "/v1/search", {"json": {"text": "a", "query": "b"}}, 422, "bad_query", "query"),
         ("POST", "/v1/search", {"json": {"text": "a", "limit": 0}}, 422, "bad_query", "limit"),
         ("POST", "/v1/search", {"json": {"text": "a", "limit": "10"}}, 422, "bad_query", "limit"),
         ("POST", "/v1/search", {"json": {"text": "a", "cursor": "x"}}, 422, "bad_cursor", "cursor"),
