@@ -47,6 +47,8 @@ CONFIGS = {
 SMALLER = {key: Config(64, 8, min(entry.columns, 64), 4, 2, entry.join) for key, entry in CONFIGS.items()}
 TABLES = {HOPPER: CONFIGS, AMPERE: SMALLER}
 BITS = {"all": Config(64, 1, 0, 4, 0, join=4)}
+STEP_BYTES = 32 << 10
+"""Most bytes of a step across pages: two or three steps lie in shared memory at once, 99 KiB on 8.9, 227 on 9.0."""
 GROUP = 256
 """Pages a group of the selection: the best k pages lie in the k groups with the best heads."""
 
@@ -134,9 +136,10 @@ def equal(query: Tensor, tokens: Tensor, scales: Tensor | None) -> Tensor:
     sizes = {"LENGTH": length, "DIMS": dims, "COLUMNS": columns, "SPAN": span, "SCALED": scales is not None,
              "STAGES": config.stages, "PRECISION": precision(query), "num_warps": config.warps}  # fmt: skip
     across = triton.cdiv(queries * span, columns)
-    if config.join and length % config.join == 0:
+    join = tokens_a_step(config, tokens)
+    if join and length % join == 0:
         across_kernel[(triton.cdiv(pages, config.rows) * across,)](
-            query, tokens, scales, out, pages, across, PAGES=config.rows, JOIN=config.join, **sizes
+            query, tokens, scales, out, pages, across, PAGES=config.rows, JOIN=join, **sizes
         )
         return out
     tiles = config.tiles
@@ -155,6 +158,12 @@ def _(query: Tensor, tokens: Tensor, scales: Tensor | None) -> Tensor:
 
 def config_for(tokens: Tensor, columns: int) -> Config:
     return for_device(TABLES, tokens.device)[min(tokens.element_size(), 2), tokens.shape[1] > 256, columns > 128]
+
+
+def tokens_a_step(config: Config, tokens: Tensor) -> int:
+    """Of each page: as many as the table says, which was made for 64 numbers of two bytes or one, and fewer where there
+    are more or larger ones; 0 as in the table."""
+    return min(config.join, max(1, STEP_BYTES // (config.rows * tokens.shape[2] * tokens.element_size())))
 
 
 def takes_equal(query: Tensor, tokens: Tensor) -> bool:

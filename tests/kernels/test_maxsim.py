@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import maxsim
+from kernels.launch import AMPERE, HOPPER
 from kernels.maxsim import maxsim_bits, maxsim_bits_top, maxsim_scores, maxsim_sums, maxsim_top
+from kernels.maxsim.triton import TABLES, tokens_a_step
 from tests.kernels.accuracy import GRADIENT, close
 from tests.kernels.threads import torch_threads
 
@@ -273,3 +275,15 @@ def test_wrong_shapes_are_refused() -> None:
         maxsim_scores(torch.randn(2, 16), tokens, scales[:2], offsets)
     with pytest.raises(ValueError, match="one type"):
         maxsim_sums(torch.randn(1, 32, 16), tokens[None])
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.float16, torch.float32], ids=str)
+@pytest.mark.parametrize("dims", [32, 64, 128])
+@pytest.mark.parametrize(("chip", "shared"), [(HOPPER, 227 << 10), (AMPERE, 99 << 10)], ids=["9.0", "8.9"])
+def test_steps_across_short_pages_lie_in_shared_memory_together(
+    kind: torch.dtype, dims: int, chip: tuple[int, int], shared: int
+) -> None:
+    tokens = torch.empty(3, 64, dims, dtype=kind)
+    config = TABLES[chip][min(tokens.element_size(), 2), False, False]
+    step = config.rows * tokens_a_step(config, tokens) * dims * tokens.element_size()
+    assert 0 < config.stages * step <= shared
