@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from models.training.synthesis.legible import LEAST, Legibility, shapes
+from models.training.synthesis.legible import LEAST, Legibility, box_of, cut_out, shapes
 from models.training.synthesis.signs import PRINTED
 from models.training.synthesis.strokes import Hand
 
@@ -86,12 +86,8 @@ def group_of(path: Path) -> int | None:
 
 def drawing(font: ImageFont.FreeTypeFont, sign: str) -> bytes:
     """Box and pixels of a sign, to compare signs; empty for one without ink."""
-    x0, y0, x1, y1 = (int(edge) for edge in font.getbbox(sign, anchor="ls"))
-    if x1 <= x0 or y1 <= y0:
-        return b""
-    image = Image.new("L", (x1 - x0, y1 - y0), 0)
-    ImageDraw.Draw(image).text((-x0, -y0), sign, font=font, fill=255, anchor="ls")
-    return f"{x0},{y0},{x1},{y1}".encode() + image.tobytes() if image.getbbox() else b""
+    image = cut_out(font, sign)
+    return ",".join(map(str, box_of(font, sign))).encode() + image.tobytes() if image is not None else b""
 
 
 def tall(font: ImageFont.FreeTypeFont, sign: str) -> float:
@@ -178,7 +174,7 @@ class Sprites:
 
 def sprite(font: ImageFont.FreeTypeFont, sign: str) -> tuple[NDArray[np.uint8], int, int]:
     """A sign drawn large and averaged down, as a scanner would: (grey, left, top) in stored pixels."""
-    x0, y0, x1, y1 = (int(edge) for edge in font.getbbox(sign, anchor="ls"))
+    x0, y0, x1, y1 = box_of(font, sign)
     left, top = x0 // OVERSAMPLE, y0 // OVERSAMPLE
     width, height = max(1, -(-x1 // OVERSAMPLE) - left), max(1, -(-y1 // OVERSAMPLE) - top)
     image = Image.new("L", (width * OVERSAMPLE, height * OVERSAMPLE), 0)

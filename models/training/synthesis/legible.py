@@ -44,13 +44,27 @@ def shapes(path: Path) -> Shapes:
     font = ImageFont.truetype(path, EM)
     rows = np.zeros((len(SIGNS), SIDE * SIDE), np.float32)
     for row, sign in enumerate(SIGNS):
-        x0, y0, x1, y1 = (int(edge) for edge in font.getbbox(sign, anchor="ls"))
-        if x1 > x0 and y1 > y0:
-            image = Image.new("L", (x1 - x0, y1 - y0), 0)
-            ImageDraw.Draw(image).text((-x0, -y0), sign, font=font, fill=255, anchor="ls")
+        image = cut_out(font, sign)
+        if image is not None:
             rows[row] = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32).ravel()
     rows -= rows.mean(1, keepdims=True)
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+
+
+def cut_out(font: ImageFont.FreeTypeFont, sign: str) -> Image.Image | None:
+    """The ink of a sign, grey, as large as its box; None without any."""
+    x0, y0, x1, y1 = box_of(font, sign)
+    if x1 <= x0 or y1 <= y0:
+        return None
+    image = Image.new("L", (x1 - x0, y1 - y0), 0)
+    ImageDraw.Draw(image).text((-x0, -y0), sign, font=font, fill=255, anchor="ls")
+    return image if image.getbbox() else None
+
+
+def box_of(font: ImageFont.FreeTypeFont, sign: str) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a sign in whole pixels from the pen, cut towards it."""
+    x0, y0, x1, y1 = (int(edge) for edge in font.getbbox(sign, anchor="ls"))
+    return x0, y0, x1, y1
 
 
 def _class_of(sign: str) -> str:

@@ -11,7 +11,7 @@ from models.training.synthesis.assets import Assets
 from models.training.synthesis.chance import Chance
 from models.training.synthesis.scene import table_of
 
-OFFICE = 0.6
+OFFICE_SHARE = 0.6
 """Share of text that is set in a face of offices."""
 COMMON = 0.25
 """Share of a run's words that comes from the vocabulary of claims, if the style has no view."""
@@ -51,7 +51,7 @@ class Printer:
         """int64: faces by weight of their group; what is left over goes to handwriting."""
         draw = self.chance.uniform(0, 1, *shape)
         face = self.chance.integer(*self.assets.groups["hand"], *shape)
-        parts = (("pixel", text + mono + pixel), ("mono", text + mono), ("text", text), ("office", OFFICE * text))
+        parts = (("pixel", text + mono + pixel), ("mono", text + mono), ("text", text), ("office", OFFICE_SHARE * text))
         for group, limit in parts:
             face = torch.where(draw < limit, self.chance.integer(*self.assets.groups[group], *shape), face)
         return face
