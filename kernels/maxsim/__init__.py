@@ -66,7 +66,7 @@ def maxsim_sums(queries: Tensor, tokens: Tensor, scales: Tensor | None = None) -
     if not learns and (tokens.is_cuda or choose(tokens) == "triton"):
         from kernels.maxsim.triton import equal, takes_equal
 
-        if choose(tokens, fits=takes_equal(queries, tokens)) == "triton":
+        if choose(tokens, fits=takes_equal(queries, tokens, scales)) == "triton":
             return equal(queries.contiguous(), tokens.contiguous(), None if scales is None else scales.contiguous())
     offsets = torch.arange(pages + 1, device=tokens.device) * rows
     flat = None if scales is None else scales.reshape(-1)

@@ -9,6 +9,7 @@ import triton
 from torch import Tensor
 
 from kernels.launch import AMPERE, HOPPER, for_device, operator, precision
+from kernels.maxsim.hopper import hopper_serves, write_sums
 from kernels.maxsim.kernels import (
     across_kernel,
     bits_kernel,
@@ -130,9 +131,12 @@ def equal(query: Tensor, tokens: Tensor, scales: Tensor | None) -> Tensor:
     """Sums fp32 [queries, pages]. query: [queries, span, dims]; tokens: [pages, length, dims], all contiguous."""
     queries, span, dims = query.shape
     pages, length, _ = tokens.shape
+    out = torch.empty((queries, pages), dtype=torch.float32, device=query.device)
+    if scales is None and hopper_serves(query, tokens):
+        write_sums(query, tokens, out)
+        return out
     config = config_for(tokens, queries * span)
     columns = max(span, min(config.columns, queries * span))
-    out = torch.empty((queries, pages), dtype=torch.float32, device=query.device)
     sizes = {"LENGTH": length, "DIMS": dims, "COLUMNS": columns, "SPAN": span, "SCALED": scales is not None,
              "STAGES": config.stages, "PRECISION": precision(query), "num_warps": config.warps}  # fmt: skip
     across = triton.cdiv(queries * span, columns)
@@ -166,8 +170,11 @@ def tokens_a_step(config: Config, tokens: Tensor) -> int:
     return min(config.join, max(1, STEP_BYTES // (config.rows * tokens.shape[2] * tokens.element_size())))
 
 
-def takes_equal(query: Tensor, tokens: Tensor) -> bool:
-    """Whether the kernel for pages of one length takes these: powers of two throughout, whole programs of queries."""
+def takes_equal(query: Tensor, tokens: Tensor, scales: Tensor | None) -> bool:
+    """Whether a kernel for pages of one length takes these: powers of two throughout, whole programs of queries, or
+    what the kernel for Hopper serves."""
+    if scales is None and hopper_serves(query, tokens):
+        return True
     queries, span, dims = query.shape
     length = tokens.shape[1]
     columns = max(span, min(config_for(tokens, queries * span).columns, queries * span))

@@ -1,4 +1,4 @@
-"""Compiles every kernel of kernels/ssd/hopper to machine code for Hopper, which needs no GPU. Prints one line a kernel.
+"""Compiles every Gluon kernel to machine code for Hopper, which needs no GPU. Prints one line a kernel.
 
 A program of its own: in the tests' process Triton is set to its interpreter, which has no such kernels.
 """
@@ -16,6 +16,7 @@ from triton.backends.compiler import GPUTarget
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon._runtime import GluonASTSource
 
+from kernels.maxsim import hopper as late
 from kernels.ssd.hopper import columns, output, rows, walk
 
 CHUNK, WIDTH = 128, 64
@@ -58,8 +59,21 @@ def signatures(state: int) -> dict[str, tuple[Any, dict[str, str], dict[str, Any
     }  # fmt: skip
 
 
+def late_signatures() -> dict[str, tuple[Any, dict[str, str], dict[str, Any]]]:
+    """The same for late interaction, an entry of its table each."""
+    counts = dict.fromkeys(("share", "longer", "groups", "words"), "i32")
+    return {
+        f"late {rows} {dims}": (late.stream_kernel, {
+            "query_desc": tiles("fp16", gl.float16, late.HIGH.value, dims),
+            "tokens_desc": tiles("fp16", gl.float16, config.tokens, dims), "maxima": "*fp32", **counts,
+        }, {"ROWS": rows, "TOKENS": config.tokens, "DIMS": dims, "EACH": 8, "SLOTS": config.slots})
+        for (rows, dims), config in late.CONFIGS.items()
+    }  # fmt: skip
+
+
 def main() -> None:
-    for name, (kernel, types, constants) in signatures(int(sys.argv[1])).items():
+    chosen = late_signatures() if sys.argv[1] == "late" else signatures(int(sys.argv[1]))
+    for name, (kernel, types, constants) in chosen.items():
         names = kernel.arg_names
         types = {argument: types.get(argument, "constexpr") for argument in names}
         source = GluonASTSource(kernel, types, constexprs=constants, attrs={})

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kernels import maxsim
 from kernels.launch import AMPERE, HOPPER
 from kernels.maxsim import maxsim_bits, maxsim_bits_top, maxsim_scores, maxsim_sums, maxsim_top
+from kernels.maxsim.hopper import join_kernel
 from kernels.maxsim.triton import TABLES, tokens_a_step
 from tests.kernels.accuracy import GRADIENT, close
 from tests.kernels.threads import torch_threads
@@ -248,6 +249,41 @@ def test_gpu_sums(queries: int, length: int, count: int, dims: int, kind: torch.
     got = maxsim_sums(asked, tokens, scales)
     close("sums", got, sums_in_fp64(asked, tokens, scales), 1e-5)
     assert torch.equal(got, maxsim_sums(asked, tokens, scales))
+
+
+@pytest.mark.parametrize(("pages", "each", "programs"), [(1, 4, 4), (5, 4, 3), (7, 3, 21), (6, 2, 4), (3, 8, 1)])
+def test_parts_of_pages_join(pages: int, each: int, programs: int, device: str) -> None:
+    total = pages * each
+    share, longer = divmod(total, programs)
+    best = torch.randn(total, 256, generator=torch.Generator().manual_seed(9))
+    maxima = torch.full((programs + pages, 256), torch.nan)
+    program = [p for p in range(programs) for _ in range(share + (p < longer))]
+    for tile in range(total):
+        row = program[tile] + tile // each
+        maxima[row] = torch.fmax(maxima[row], best[tile])
+    out = torch.empty(8, pages, device=device)
+    join_kernel[(pages, 1)](maxima.to(device), out, pages, share, longer, 256, EACH=each, ROWS=256, SPAN=32)
+    close("sums", out, best.view(pages, each, 8, 32).double().amax(1).sum(-1).T.to(device), 1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.usefixtures("poisoned")
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("queries", "span", "length", "count", "dims"),
+                         [(16, 32, 1024, 1, 128), (16, 32, 1024, 133, 128), (8, 32, 1536, 7, 128),
+                          (4, 64, 512, 300, 64), (32, 16, 1024, 50, 64), (24, 32, 512, 41, 128),
+                          (32, 32, 1024, 70, 128)])  # fmt: skip
+def test_gpu_sums_of_many_queries(
+    queries: int, span: int, length: int, count: int, dims: int, kind: torch.dtype
+) -> None:
+    """Pages whole and in parts, one group of query tokens and several; a page alone has the bits it has among more."""
+    g = torch.Generator(device="cuda").manual_seed(8)
+    asked = torch.randn(queries, span, dims, generator=g, device="cuda").to(kind)
+    tokens = torch.randn(count, length, dims, generator=g, device="cuda").to(kind)
+    got = maxsim_sums(asked, tokens)
+    close("sums", got, sums_in_fp64(asked, tokens, None), 1e-5)
+    assert torch.equal(got, maxsim_sums(asked, tokens))
+    assert torch.equal(got[:, -1:], maxsim_sums(asked, tokens[-1:]))
 
 
 @pytest.mark.gpu
