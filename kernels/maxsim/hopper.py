@@ -30,21 +30,18 @@ fetch = tma.async_load if hasattr(tma, "async_load") else tma.async_copy_global_
 
 
 class Config(NamedTuple):
-    """tokens: of a page, a tile. slots: tiles under way at once, beside `rows` query tokens in 227 KiB."""
+    """tokens: of a page, a tile. slots: tiles under way at once, beside the query tokens in 227 KiB."""
 
     tokens: int
     slots: int
 
 
-# (query tokens a program, dims) -> sizes, for an H200.
-CONFIGS = {
-    (512, 128): Config(128, 3),
-    (512, 64): Config(128, 6),
-    (256, 128): Config(128, 4),
-    (256, 64): Config(128, 6),
-}
 HIGH = gl.constexpr(64)
 """Rows of the matrix instruction."""
+ROWS = gl.constexpr(256)
+"""Query tokens a program: two warpgroups with two products of HIGH each."""
+# By dims, for an H200.
+CONFIGS = {128: Config(128, 5), 64: Config(128, 6)}
 KINDS = {torch.float16: gl.float16, torch.bfloat16: gl.bfloat16}
 
 
@@ -56,61 +53,49 @@ def raised(top, scores, layout: gl.constexpr):
 
 
 @gluon.jit
-def replaced(tops, i: gl.constexpr, top):
-    return tops[:i] + (top,) + tops[i + 1 :]  # noqa: RUF005, the compiler knows no starred tuple
-
-
-@gluon.jit
 def scoring(
     asked, tiles, full, empty, ready, maxima, first, count, program, group, words,
-    HALF: gl.constexpr, ROWS: gl.constexpr, TOKENS: gl.constexpr, EACH: gl.constexpr, SLOTS: gl.constexpr,
+    HALF: gl.constexpr, TOKENS: gl.constexpr, EACH: gl.constexpr, SLOTS: gl.constexpr,
 ):  # fmt: skip
-    """A warpgroup: half of the query tokens, 64 at a time. The product of 64 runs while the maximum of the 64 before
-    is taken, and there are registers for the scores of two."""
-    STEPS: gl.constexpr = ROWS // (2 * HIGH)
+    """A warpgroup: half of the query tokens, 64 at a time. The product of the second 64 runs while the maximum of the
+    first is taken."""
     wide: gl.constexpr = gl.NVMMADistributedLayout([3, 0], [4, 1], [16, TOKENS, 16])
     kept: gl.constexpr = gl.DistributedLinearLayout(
         [[8, 0]], [[0, 1], [0, 2], [1, 0], [2, 0], [4, 0]], [[16, 0], [32, 0]], [], [64, 4]
     )
     blank = gl.zeros((HIGH, TOKENS), gl.float32, wide)
     nothing = gl.full((HIGH, 4), float("-inf"), gl.float32, kept)
-    tops = (nothing,) * STEPS
-    row = group * ROWS + HALF * (STEPS * HIGH)
+    top_a = nothing
+    top_b = nothing
     mbarrier.wait(ready, 0)
     for t in tl.range(0, count, disable_licm=True):
         slot = t % SLOTS
         mbarrier.wait(full.index(slot), t // SLOTS & 1)
         turned = tiles.index(slot).permute((1, 0))
-        running = warpgroup_mma(asked.index(HALF * STEPS), turned, blank, use_acc=False, is_async=True)
-        spare = blank
-        for i in gl.static_range(1, STEPS):
-            # The scores whose maximum is taken are no summand: they name the registers that this product may have.
-            following = warpgroup_mma(asked.index(HALF * STEPS + i), turned, spare, use_acc=False, is_async=True)
-            # A maximum that passes the wait too is taken before it. Put off, it would keep all scores in registers.
-            if i > 1:
-                spare, top = warpgroup_mma_wait(1, deps=(running, tops[i - 2]))
-                tops = replaced(tops, i - 2, top)
-            else:
-                spare = warpgroup_mma_wait(1, deps=(running,))
-            tops = replaced(tops, i - 1, raised(tops[i - 1], spare, kept))
-            running = following
-        scores, top = warpgroup_mma_wait(0, deps=(running, tops[STEPS - 2]))
-        tops = replaced(tops, STEPS - 2, top)
+        scores_a = warpgroup_mma(asked.index(HALF * 2), turned, blank, use_acc=False, is_async=True)
+        scores_b = warpgroup_mma(asked.index(HALF * 2 + 1), turned, blank, use_acc=False, is_async=True)
+        scores_a = warpgroup_mma_wait(1, deps=(scores_a,))
+        top_a = raised(top_a, scores_a, kept)
+        # A maximum that passes the wait too is taken before it. Put off, it would keep all scores in registers.
+        scores_b, top_a = warpgroup_mma_wait(0, deps=(scores_b, top_a))
         mbarrier.arrive(empty.index(slot), count=1)
-        tops = replaced(tops, STEPS - 1, raised(tops[STEPS - 1], scores, kept))
+        top_b = raised(top_b, scores_b, kept)
         page = (first + t) // EACH
         if ((first + t) % EACH == EACH - 1) | (t == count - 1):
+            high_a = gl.max(top_a, 1)
+            high_b = gl.max(top_b, 1)
+            row = group * ROWS + HALF * (2 * HIGH) + gl.arange(0, HIGH, high_a.type.layout)
             at = maxima + (program + page).to(gl.int64) * words + row
-            for i in gl.static_range(STEPS):
-                high = gl.max(tops[i], 1)
-                gl.store(at + i * HIGH + gl.arange(0, HIGH, high.type.layout), high)
-            tops = (nothing,) * STEPS
+            gl.store(at, high_a)
+            gl.store(at + HIGH, high_b)
+            top_a = nothing
+            top_b = nothing
 
 
 @gluon.jit
 def bringing(
     query_desc, tokens_desc, asked, tiles, full, empty, ready, first, count, group,
-    ROWS: gl.constexpr, TOKENS: gl.constexpr, DIMS: gl.constexpr, SLOTS: gl.constexpr,
+    TOKENS: gl.constexpr, DIMS: gl.constexpr, SLOTS: gl.constexpr,
 ):  # fmt: skip
     """One warp. ready: the query tokens; full and empty: a slot each."""
     mbarrier.expect(ready, ROWS * DIMS * 2)
@@ -127,7 +112,7 @@ def bringing(
 @gluon.jit(do_not_specialize=["share", "longer", "groups", "words"])
 def stream_kernel(
     query_desc, tokens_desc, maxima, share, longer, groups, words,
-    ROWS: gl.constexpr, TOKENS: gl.constexpr, DIMS: gl.constexpr, EACH: gl.constexpr, SLOTS: gl.constexpr,
+    TOKENS: gl.constexpr, DIMS: gl.constexpr, EACH: gl.constexpr, SLOTS: gl.constexpr,
 ):  # fmt: skip
     """Maxima of ROWS query tokens over `share` tiles, EACH a page, or one more in the first `longer` programs.
 
@@ -150,12 +135,12 @@ def stream_kernel(
     fence_async_shared()
     gl.warp_specialize(
         [
-            (scoring, (asked, tiles, full, empty, ready, maxima, first, count, program, group, words, 0, ROWS, TOKENS,
-                       EACH, SLOTS)),
-            (scoring, (asked, tiles, full, empty, ready, maxima, first, count, program, group, words, 1, ROWS, TOKENS,
-                       EACH, SLOTS)),
-            (bringing, (query_desc, tokens_desc, asked, tiles, full, empty, ready, first, count, group, ROWS, TOKENS,
-                        DIMS, SLOTS)),
+            (scoring, (asked, tiles, full, empty, ready, maxima, first, count, program, group, words, 0, TOKENS, EACH,
+                       SLOTS)),
+            (scoring, (asked, tiles, full, empty, ready, maxima, first, count, program, group, words, 1, TOKENS, EACH,
+                       SLOTS)),
+            (bringing, (query_desc, tokens_desc, asked, tiles, full, empty, ready, first, count, group, TOKENS, DIMS,
+                        SLOTS)),
         ],
         [4, 1],
         [240, 24],
@@ -187,20 +172,15 @@ def join_kernel(
     tl.store(out + q * pages.to(tl.int64) + page, tl.sum(tl.reshape(top, (QUERIES, SPAN)), 1))
 
 
-def rows_for(words: int) -> int:
-    """Query tokens a program."""
-    return 256 if words % 512 else 512
-
-
 def hopper_serves(query: Tensor, tokens: Tensor) -> bool:
     """Whether the kernel takes these, query [queries, span, dims] and tokens [pages, length, dims] of one type: of 16
-    bits, a multiple of 256 query tokens, pages of whole tiles. The copy engine counts rows in 32 bits."""
+    bits, a multiple of ROWS query tokens, pages of whole tiles. The copy engine counts rows in 32 bits."""
     queries, span, dims = query.shape
     pages, length, _ = tokens.shape
     if not tokens.is_cuda or tokens.dtype not in KINDS or dims not in (64, 128) or span not in (16, 32, 64):
         return False
     words = queries * span
-    if words == 0 or words % 256 or length <= 256 or length % CONFIGS[rows_for(words), dims].tokens:
+    if words == 0 or words % ROWS.value or length <= 256 or length % CONFIGS[dims].tokens:
         return False
     return pages * length < 2**31 and torch.cuda.get_device_capability(tokens.device)[0] == HOPPER[0]
 
@@ -217,8 +197,7 @@ def write_sums(query: Tensor, tokens: Tensor, out: Tensor) -> None:
     queries, span, dims = query.shape
     pages, length, _ = tokens.shape
     words = queries * span
-    rows = rows_for(words)
-    config, groups = CONFIGS[rows, dims], words // rows
+    config, groups = CONFIGS[dims], words // ROWS.value
     each = length // config.tokens
     total = pages * each
     if total == 0:
@@ -231,6 +210,8 @@ def write_sums(query: Tensor, tokens: Tensor, out: Tensor) -> None:
         described(aligned(query).view(words, dims), HIGH.value),
         described(aligned(tokens).view(pages * length, dims), config.tokens),
         maxima, share, longer, groups, words,
-        ROWS=rows, TOKENS=config.tokens, DIMS=dims, EACH=each, SLOTS=config.slots, num_warps=4,
+        TOKENS=config.tokens, DIMS=dims, EACH=each, SLOTS=config.slots, num_warps=4,
     )  # fmt: skip
-    join_kernel[(pages, groups)](maxima, out, pages, share, longer, words, EACH=each, ROWS=rows, SPAN=span, num_warps=4)
+    join_kernel[(pages, groups)](
+        maxima, out, pages, share, longer, words, EACH=each, ROWS=ROWS.value, SPAN=span, num_warps=4
+    )

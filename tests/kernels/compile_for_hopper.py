@@ -63,11 +63,11 @@ def late_signatures() -> dict[str, tuple[Any, dict[str, str], dict[str, Any]]]:
     """The same for late interaction, an entry of its table each."""
     counts = dict.fromkeys(("share", "longer", "groups", "words"), "i32")
     return {
-        f"late {rows} {dims}": (late.stream_kernel, {
+        f"late {dims}": (late.stream_kernel, {
             "query_desc": tiles("fp16", gl.float16, late.HIGH.value, dims),
             "tokens_desc": tiles("fp16", gl.float16, config.tokens, dims), "maxima": "*fp32", **counts,
-        }, {"ROWS": rows, "TOKENS": config.tokens, "DIMS": dims, "EACH": 8, "SLOTS": config.slots})
-        for (rows, dims), config in late.CONFIGS.items()
+        }, {"TOKENS": config.tokens, "DIMS": dims, "EACH": 8, "SLOTS": config.slots})
+        for dims, config in late.CONFIGS.items()
     }  # fmt: skip
 
 

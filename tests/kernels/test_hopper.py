@@ -18,7 +18,7 @@ SHARED = 232_448
 """Bytes of shared memory that a program on Hopper may have."""
 
 
-LATE = [f"late {rows} {dims}" for rows, dims in late.CONFIGS]
+LATE = [f"late {dims}" for dims in late.CONFIGS]
 
 
 @pytest.mark.parametrize(
