@@ -13,7 +13,6 @@ from itertools import pairwise
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from kernels.pages import keep_largest, share_out, windows
 from models.encoder import Embedding, FloatArray, Sketches
@@ -25,12 +24,15 @@ from models.packing import narrowed
 
 MOST_TOKENS = 16
 """Tokens of a query that are looked for: of a long text the first words, of a page print from all over it."""
-BLOCK_ROWS = 32768
-"""Rows compared at a time: 2 MB of unpacked codes, in memory that is used again and again."""
+BLOCK_ROWS = 65536
+"""Rows compared at a time: 4 MB of unpacked codes. Smaller blocks lie nearer to the processor, but of two threads each
+waits for the other between operations, which are more then."""
 _LEVELS = 7
 _SIGNS = 0x88
 """Upper bits of both numbers of a byte: what tells two's complement from numbers with 8 added."""
 _RAISED = 16
+_UPPER = int.from_bytes([256 - _RAISED] * 8, "little", signed=True)
+"""The upper ends of eight bytes."""
 
 
 def make_sketch(tokens: NDArray[np.int8], scales: NDArray[np.float16]) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
@@ -97,37 +99,62 @@ def _look(
 ) -> None:
     """Raises `found` (T, n) to the largest products with pages whose rows begin at `firsts` among all and at `begins`
     among the chosen, the last up to `end`."""
-    half = sketches.codes.shape[1]
-    low, high = (torch.from_numpy(np.ascontiguousarray(part)) for part in (rounded[:, :half], rounded[:, half:]))
-    room = torch.empty(2, BLOCK_ROWS, half, dtype=torch.int8)
+    shifts, block = firsts - begins, _Block(rounded, 0)
     for start, stop, here in windows(begins, end, BLOCK_ROWS):
-        codes, scales = _rows(sketches, firsts[here], begins[here], start, stop)
-        products = _products(low, high, codes, room[:, : stop - start]).float().mul_(torch.from_numpy(scales))
-        keep_largest(found[:, here], products.numpy(), begins[here], start)
+        if block.rows != stop - start:
+            block = _Block(rounded, stop - start)
+        codes, scales = _rows(sketches, shifts[here], begins[here], start, stop)
+        keep_largest(found[:, here], block.products(codes, scales), begins[here], start)
 
 
-def _products(low: Tensor, high: Tensor, codes: NDArray[np.uint8], room: Tensor) -> Tensor:
-    """int32 (T, rows): sums of _RAISED times a row's numbers times the query's. room: int8 (2, rows, c)."""
-    # By torch: while numpy does as little as this, no other thread gets on.
-    packed = torch.from_numpy(codes.view(np.int8))
-    torch.bitwise_left_shift(packed, 4, out=room[0])
-    torch.bitwise_and(packed, -_RAISED, out=room[1])
-    # The public product of int8 gives int8, which overflows.
-    product = torch.ops.aten._int_mm.default
-    return product(low, room[0].T).add_(product(high, room[1].T))
+class _Block:
+    """Products of a query with so many rows, in memory that is used again.
+
+    By torch: while numpy does as little at a time as this, no other thread gets on. A row of a product is a row of
+    codes: with a query's word for a row they would first be packed anew, which takes longer than to multiply.
+    """
+
+    def __init__(self, rounded: NDArray[np.int8], rows: int) -> None:
+        """rounded: (T, 2 * c)."""
+        words, half = len(rounded), rounded.shape[1] // 2
+        self.rows = rows
+        self._asked = torch.from_numpy(rounded).view(words, 2, half).permute(1, 2, 0).contiguous().unbind()
+        # Eight bytes at once, where a row has them.
+        self._lanes, self._upper = (torch.int64, _UPPER) if half % 8 == 0 else (torch.int8, -_RAISED)
+        self._halves = torch.empty(2, rows, half, dtype=torch.int8).unbind()
+        self._packed = [half.view(self._lanes) for half in self._halves]
+        self._sums = torch.empty(2, rows, words, dtype=torch.int32).unbind()
+        self._turned = self._sums[0].T
+        self._products, self._scales = torch.empty(words, rows), torch.empty(rows)
+        self._out = self._products.numpy()
+
+    def products(self, codes: NDArray[np.uint8], scales: NDArray[np.float16]) -> NDArray[np.float32]:
+        """(T, rows): sums of _RAISED times a row's numbers times the query's, times the row's scale. Gone with the
+        next."""
+        packed = torch.from_numpy(codes.view(np.int8)).view(self._lanes)
+        low, high = self._packed
+        torch.bitwise_left_shift(packed, 4, out=low).bitwise_and_(self._upper)
+        torch.bitwise_and(packed, self._upper, out=high)
+        for half, asked, sums in zip(self._halves, self._asked, self._sums, strict=True):
+            # The public product of int8 gives int8, which overflows.
+            torch.ops.aten._int_mm.out(half, asked, out=sums)
+        self._sums[0].add_(self._sums[1])
+        self._scales.copy_(torch.from_numpy(scales))
+        self._products.copy_(self._turned).mul_(self._scales)
+        return self._out
 
 
 def _rows(
-    sketches: Sketches, firsts: NDArray[np.int64], begins: NDArray[np.int64], start: int, stop: int
+    sketches: Sketches, shifts: NDArray[np.int64], begins: NDArray[np.int64], start: int, stop: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
-    """Codes and scales of the chosen rows from `start` to `stop`, which lie on the pages that begin there (see
-    `_look`). Those of neighbours are not copied."""
-    shift = firsts - begins
-    jumps = np.flatnonzero(np.diff(shift)) + 1
-    moves = shift[[0, *jumps]].tolist()
+    """Codes and scales of the chosen rows from `start` to `stop`, which lie on the pages that begin there; each page's
+    lie `shifts` further among all. Those of neighbours are not copied."""
+    jumps = np.flatnonzero(shifts[1:] != shifts[:-1]) + 1
+    if not len(jumps):
+        run = slice(start + int(shifts[0]), stop + int(shifts[0]))
+        return sketches.codes[run], sketches.scales[run]
     edges = pairwise([start, *begins[jumps].tolist(), stop])
+    moves = shifts[[0, *jumps]].tolist()
     runs = [slice(first + move, end + move) for (first, end), move in zip(edges, moves, strict=True)]
-    if len(runs) == 1:
-        return sketches.codes[runs[0]], sketches.scales[runs[0]]
     codes = np.concatenate([sketches.codes[run] for run in runs])
     return codes, np.concatenate([sketches.scales[run] for run in runs])
