@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from models.encoder import FloatArray, PackedPages
 
-FINE_TOKENS = 380
-"""Tokens of a page up to which a number takes five bits: 16 KB with vectors of 64. Those of a denser page take four,
-because a page that drops words loses more than one with coarser numbers."""
+FINE_TOKENS = 200
+"""Tokens of a page up to which a number takes five bits. Those of a denser page take four, because a page that drops
+words, or copies of words that tell its phrases, loses more than one with coarser numbers."""
 _SHRINK = (1.0, 0.93, 0.86, 0.8)
 """Parts of a row's peak that are tried as the end of its grid: a few cut peaks may cost less than a coarse step."""
 

@@ -20,7 +20,8 @@ def together(
     """(chosen,) in 0..1: over all pairs of neighbours in the query, the mean probability that they are neighbours on
     the page, or stand there as one word or as a date. tokens: (strings, d) of the plan, which has two words or more.
 
-    A page keeps one of several near copies of a token, so a pair that repeats a word of an earlier line may be missed.
+    A page keeps copies of a token only beside words that are new to it: of two words that both stood on earlier lines,
+    but not together, the pair may be missed.
     """
     counts = np.diff(pages.offsets)[chosen]
     full = counts > 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,8 +11,9 @@ from PIL import Image
 from torch import nn
 
 from models.encoder import Embedding, FloatArray, Regions
-from models.local.config import WORD_BYTES, LocalConfig, ReadConfig
+from models.local.config import WORD_BYTES, LocalConfig
 from models.local.facts import Facts, measured
+from models.local.found import Found, clipped, distinct, enlarged, joined, nothing, touching, with_neighbours
 from models.local.ink import ink_of, inked_cells
 from models.local.layers import Chunks, make_quick
 from models.local.network import Network
@@ -34,15 +34,6 @@ SUREST = 0.98
 """Probability of a look at most: a whole one has no length."""
 WIDEST_GAP = 4
 """Columns between two neighbouring inked cells of one word, at most: 32 pixels, wider than the gaps of spaced print."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What was read. tokens: (T, d), unit rows. boxes: (T, 4) in pixels. confidence: (T,), 0..1."""
-
-    tokens: FloatArray
-    boxes: FloatArray
-    confidence: FloatArray
 
 
 class Reader:
@@ -86,21 +77,23 @@ class Reader:
         glanced = self._glance(picture, copies) if copies is not None else None
         if glanced is not None:
             keep = distinct(glanced, read, most=read.tokens)
-            return self._embedding(look, glanced.tokens[keep], glanced.boxes[keep], print=len(keep))
+            return self._embedding(look, glanced.tokens[keep], glanced.boxes[keep], words=glanced.tokens[keep])
         found, cells, ink, inked = self._study(picture)
         facts = measured(small[0].cpu().numpy(), ink, inked, aspect=picture.width / picture.height)
         seen = self._looks.seen(sight_of(features[0], cells, facts)) if self._looks else []
-        keep = distinct(found, read, most=read.tokens - len(seen))
+        room = read.tokens - len(seen)
+        words = distinct(found, read, most=room)
+        keep = with_neighbours(words, found, read, most=room)
         tokens, boxes = found.tokens[keep], found.boxes[keep]
         if self._looks is not None and seen:
             whole = np.array(picture.size * 2, np.float32)
             tokens = np.concatenate([tokens, self._look_tokens(self._looks, seen, beside=len(keep))])
             boxes = np.concatenate([boxes, np.array([word.box for word in seen], np.float32) * whole])
-        return self._embedding(look, tokens, boxes, print=len(keep))
+        return self._embedding(look, tokens, boxes, words=found.tokens[words])
 
-    def _embedding(self, look: FloatArray, tokens: FloatArray, boxes: FloatArray, *, print: int) -> Embedding:
-        """print: how many tokens, the first ones, are print."""
-        meaning = self._senses.of_print(tokens[:print], self._config.score) if self._senses is not None else None
+    def _embedding(self, look: FloatArray, tokens: FloatArray, boxes: FloatArray, *, words: FloatArray) -> Embedding:
+        """words: the tokens of print that what is meant is told from, each word once."""
+        meaning = self._senses.of_print(words, self._config.score) if self._senses is not None else None
         return Embedding(
             summary=summary_of(look, meaning),
             encoder=self._encoder,
@@ -236,16 +229,6 @@ class Reader:
         return Found(tokens[0][chunks.mask[0]].cpu().numpy(), boxes, confidence), cells
 
 
-def enlarged(found: Found, copy: Image.Image, picture: Image.Image) -> Found:
-    """What was found on a copy, with boxes in pixels of the picture."""
-    scale = np.array([picture.width / copy.width, picture.height / copy.height] * 2, np.float32)
-    return Found(found.tokens, found.boxes * scale, found.confidence)
-
-
-def nothing(dims: int) -> Found:
-    return Found(np.zeros((0, dims), np.float32), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
-
-
 def sight_of(features: torch.Tensor, cells: Cells, facts: Facts) -> Sight:
     """Of one page. features: [channels, rows, columns] of the backbone."""
     mask = cells.mask[0]
@@ -257,27 +240,6 @@ def sight_of(features: torch.Tensor, cells: Cells, facts: Facts) -> Sight:
         columns=cells.columns,
         facts=facts,
     )
-
-
-def clipped(boxes: FloatArray, *, width: int, height: int) -> FloatArray:
-    """Boxes inside a picture of that size, one pixel at least: cells may lie in what was added to its edges."""
-    first = np.minimum(boxes[:, :2], np.array([width - 1, height - 1], np.float32))
-    return np.concatenate([first, np.minimum(boxes[:, 2:], np.array([width, height], np.float32))], axis=1)
-
-
-def joined(parts: Sequence[Found]) -> Found:
-    return Found(
-        np.concatenate([part.tokens for part in parts]),
-        np.concatenate([part.boxes for part in parts]),
-        np.concatenate([part.confidence for part in parts]),
-    )
-
-
-def touching(boxes: FloatArray, others: FloatArray) -> NDArray[np.bool_]:
-    """(n,): whether a box overlaps any of the others."""
-    start = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    end = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    return np.any((start < end).all(-1), axis=1)
 
 
 def coarse_ink(copy: Image.Image, *, cell_height: int, cell_width: int) -> tuple[torch.Tensor, NDArray[np.bool_]]:
@@ -308,18 +270,3 @@ def word_boxes(cells: Cells, chunks: Chunks, *, height: int, width: int) -> Floa
     np.maximum.at(right, member[inside] - 1, column[inside] + 1)
     top = row[start]
     return np.stack([left * width, top * height, right * width, (top + 1) * height], axis=1).astype(np.float32)
-
-
-def distinct(found: Found, read: ReadConfig, *, most: int) -> NDArray[np.int64]:
-    """Which tokens are kept, in reading order: sure enough, no near copies of an earlier one, and the `most` surest."""
-    keep = np.flatnonzero(found.confidence >= read.confidence)
-    tokens = found.tokens[keep]
-    alike = tokens @ tokens.T > read.duplicate
-    copy = np.zeros(len(keep), bool)
-    for place in range(len(keep)):
-        if not copy[place]:
-            copy[place + 1 :] |= alike[place, place + 1 :]
-    keep = keep[~copy]
-    if len(keep) > most:
-        keep = np.sort(keep[np.argsort(-found.confidence[keep], kind="stable")[:most]])
-    return keep

@@ -12,11 +12,12 @@ from PIL import Image
 from models.encoder import Embedding
 from models.local import reading
 from models.local.config import ReadConfig
+from models.local.found import Found, distinct, with_neighbours
 from models.local.layers import Chunks
 from models.local.network import Network
 from models.local.page_tower import Cells
 from models.local.pictures import padded, reading_copy, thumbnail
-from models.local.reading import Found, Reader, distinct, word_boxes
+from models.local.reading import Reader, word_boxes
 from models.local.sideways import find_sideways
 from tests.models.local.conftest import CONFIG
 from tests.models.local.drawing import covered, inked, noise, page, sideways
@@ -154,6 +155,47 @@ def test_near_copies_of_an_earlier_token_are_dropped() -> None:
     tokens = unit((1, 0), (0, 1), (1, 0.02), (0.02, 1), (1, 1))
     assert kept(tokens, [1.0] * 5, ReadConfig()) == [0, 1, 4]
     assert kept(tokens, [1.0] * 5, ReadConfig(duplicate=2.0)) == [0, 1, 2, 3, 4]
+
+
+def lettered(letters: str, confidence: list[float] | None = None) -> Found:
+    """One kind of token a letter."""
+    angles = np.array([ord(letter) - ord("a") for letter in letters]) * 0.6
+    sure = np.ones(len(letters)) if confidence is None else np.array(confidence)
+    tokens = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    return Found(tokens, np.zeros((len(letters), 4), np.float32), sure.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("abca", "abca"),  # beside c
+        ("abacbd", "abacbd"),  # claim number, claim date: b stands beside c and d
+        ("ababab", "aba"),  # the same pair again and again
+        ("abcabcd", "abcacd"),  # only of the last line is c told apart from the first two
+        ("aaab", "aaab"),
+        ("", ""),
+    ],
+)
+def test_a_copy_stays_where_it_stands_beside_a_new_word(line: str, left: str) -> None:
+    found, read = lettered(line), ReadConfig(duplicate=0.95)
+    words = distinct(found, read, most=read.tokens)
+    kept_places = with_neighbours(words, found, read, most=read.tokens)
+    assert "".join(line[place] for place in kept_places) == left
+    assert set(words) <= set(kept_places)
+
+
+def test_words_come_before_copies_where_there_is_no_room() -> None:
+    found, read = lettered("abacbd", [1, 1, 0.5, 1, 0.9, 1]), ReadConfig(duplicate=0.95)
+    words = distinct(found, read, most=5)
+    assert with_neighbours(words, found, read, most=5).tolist() == [0, 1, 3, 4, 5]
+    few = distinct(found, read, most=3)
+    assert with_neighbours(few, found, read, most=3).tolist() == few.tolist()
+
+
+def test_an_unsure_copy_is_no_neighbour() -> None:
+    found, read = lettered("abac", [1, 1, 0.1, 1]), ReadConfig(duplicate=0.95, confidence=0.3)
+    words = distinct(found, read, most=read.tokens)
+    assert with_neighbours(words, found, read, most=read.tokens).tolist() == [0, 1, 3]
 
 
 def test_unsure_tokens_are_dropped_and_the_surest_stay_in_order() -> None:

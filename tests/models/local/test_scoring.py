@@ -21,7 +21,7 @@ from models.local.scoring import FULL_PRINT, is_read, score_pages
 from models.local.senses import SENSE_DIM
 from models.local.summary import summary_of
 from models.local.words import plan_query
-from models.packing import pack_pages, quantise_tokens
+from models.packing import FINE_TOKENS, pack_pages, quantise_tokens
 from tests.models.local.conftest import CONFIG
 from tests.models.local.drawing import page
 
@@ -209,7 +209,8 @@ def test_a_page_stored_twice_scores_the_same_twice(query: Embedding, sizes: list
 def test_a_long_page_needs_a_closer_match() -> None:
     query = text_query(1)
     assert query.tokens is not None
-    short, long = np.repeat(unit(1, DIMS, seed=9), 20, axis=0), np.repeat(unit(1, DIMS, seed=9), 300, axis=0)
+    # Both of as many bits a number: only their length differs.
+    short, long = (np.repeat(unit(1, DIMS, seed=9), count, axis=0) for count in (20, FINE_TOKENS))
     scores = score_pages(query, packed([short, long]), LOOSE, CPU)
     assert scores[0] > scores[1]
     same = score_pages(query, packed([short, long]), dataclasses.replace(LOOSE, length=0.0), CPU)
