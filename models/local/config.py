@@ -88,11 +88,12 @@ class ScoreConfig:
 
 @dataclass(frozen=True, slots=True)
 class ReadConfig:
-    """How a picture is read. pixels: most pixels of the reading copy (never enlarged). cells: a picture with more
+    """How a picture is read. pixels: most pixels of the reading copy. cells: a picture with more
     that hold ink, as photos have, is read smaller, so that they are about as many. tokens: most tokens of a picture
     (470 take 16 KB in the store). confidence: least probability that a token begins with a sign. duplicate: cosine
     above which a token is a copy of an earlier one and dropped. margin: share of the width at the left and right edge
-    where lines written sideways are looked for and read a second time, turned; 0 = nowhere.
+    where lines written sideways are looked for and read a second time, turned; 0 = nowhere. small_print: a page whose
+    print is lower, in pixels (`print_height`), is read `enlarge` times as large, within pixels and cells; 0 = none is.
     """
 
     pixels: int = 1024 * 1408
@@ -101,6 +102,8 @@ class ReadConfig:
     confidence: float = 0.3
     duplicate: float = 0.9
     margin: float = 0.2
+    small_print: float = 0.0
+    enlarge: float = 1.25
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ SIDE_MULTIPLE = 32
 """Both sides of what the page tower reads are multiples of it."""
 
 
-def reading_copy(picture: Image.Image, *, pixels: int) -> Image.Image:
-    """Grey, at most `pixels` pixels in the same aspect, never enlarged."""
+def reading_copy(picture: Image.Image, *, pixels: int, enlarge: float = 1.0) -> Image.Image:
+    """Grey, at most `pixels` pixels in the same aspect, at most `enlarge` times as wide and high."""
     width, height = picture.size
     # The longest side is bounded too: a strip one pixel wide is padded to SIDE_MULTIPLE.
-    scale = min(1.0, math.sqrt(pixels / (width * height)), pixels / SIDE_MULTIPLE / max(width, height))
+    scale = min(enlarge, math.sqrt(pixels / (width * height)), pixels / SIDE_MULTIPLE / max(width, height))
     grey = picture.convert("L")
     if scale == 1.0:
         return grey

@@ -14,9 +14,9 @@ from models.encoder import Embedding, FloatArray, Regions
 from models.local.config import WORD_BYTES, LocalConfig
 from models.local.facts import Facts, measured
 from models.local.found import Found, clipped, distinct, enlarged, joined, nothing, touching, with_neighbours
-from models.local.ink import ink_of, inked_cells
 from models.local.layers import Chunks, make_quick
 from models.local.network import Network
+from models.local.page_copy import page_copy
 from models.local.page_looks import PageLooks, Seen, Sight
 from models.local.page_tower import Cells
 from models.local.pictures import brightness, log_aspect, padded, reading_copy, thumbnail
@@ -139,18 +139,13 @@ class Reader:
         return Found(found.tokens, found.boxes + np.array([left, top] * 2, np.float32), found.confidence)
 
     def _study(self, picture: Image.Image) -> tuple[Found, Cells, torch.Tensor, NDArray[np.bool_]]:
-        """Read as large as it is, smaller where more holds ink than print does. Boxes in pixels of the picture; the
-        cells of the page, its ink and the cells that hold any, for what is said of its look."""
-        network, read = self._config.network, self._config.read
-        copy = reading_copy(picture, pixels=read.pixels)
-        ink, inked = coarse_ink(copy, cell_height=network.cell_height, cell_width=network.cell_width)
-        crowded = inked.sum() / read.cells
-        if crowded > 1.0:
-            copy = reading_copy(picture, pixels=int(copy.width * copy.height / crowded))
-        grey = brightness(copy)
+        """Read as `page_copy` has it. Boxes in pixels of the picture; the cells of the page, its ink and the cells that
+        hold any, for what is said of its look."""
+        copy = page_copy(picture, self._config)
+        grey = brightness(copy.grey)
         page, cells = self._read(grey)
-        found = joined([page, *(() if crowded > 1.0 else self._read_margins(grey))])
-        return enlarged(found, copy, picture), cells, ink, inked
+        found = joined([page, *(() if copy.crowded else self._read_margins(grey))])
+        return enlarged(found, copy.grey, picture), cells, copy.ink, copy.inked
 
     @torch.inference_mode()
     def regions(self, picture: Image.Image) -> Regions:
@@ -240,14 +235,6 @@ def sight_of(features: torch.Tensor, cells: Cells, facts: Facts) -> Sight:
         columns=cells.columns,
         facts=facts,
     )
-
-
-def coarse_ink(copy: Image.Image, *, cell_height: int, cell_width: int) -> tuple[torch.Tensor, NDArray[np.bool_]]:
-    """Ink [height, width] of a copy of half the size, and about which cells (rows, columns) hold ink, told from it."""
-    half = copy.reduce(2)
-    ink = ink_of(torch.from_numpy(padded(brightness(half)))[None, None])
-    inked = inked_cells(ink, cell_height // 2, cell_width // 2).view(-1, ink.shape[-1] * 2 // cell_width)
-    return ink[0, 0, : half.height, : half.width], inked.numpy()
 
 
 def word_boxes(cells: Cells, chunks: Chunks, *, height: int, width: int) -> FloatArray:

@@ -17,9 +17,10 @@ from PIL import Image
 from models.local.config import LocalConfig
 from models.local.facts import measured
 from models.local.network import Network
+from models.local.page_copy import page_copy
 from models.local.page_looks import SCENE, THINGS, Sight
-from models.local.pictures import brightness, padded, reading_copy, thumbnail
-from models.local.reading import coarse_ink, sight_of
+from models.local.pictures import brightness, padded, thumbnail
+from models.local.reading import sight_of
 from models.training.looks.sheet import Box
 from models.training.real_pages import RESEARCH_ONLY
 
@@ -61,18 +62,15 @@ class Beholder:
     @torch.inference_mode()
     def __call__(self, picture: Image.Image) -> tuple[Sight, NDArray[np.float32], NDArray[np.float32]]:
         """See Behold."""
-        shape, read = self.config.network, self.config.read
+        shape = self.config.network
         look = thumbnail(picture, side=shape.thumbnail)
         features = self.network.visual.backbone(torch.from_numpy(look)[None])[0]
-        copy = reading_copy(picture, pixels=read.pixels)
-        ink, inked = coarse_ink(copy, cell_height=shape.cell_height, cell_width=shape.cell_width)
-        if inked.sum() > read.cells:
-            copy = reading_copy(picture, pixels=int(copy.width * copy.height * read.cells / inked.sum()))
-        tokens, chunks, cells = self.network.page.read(torch.from_numpy(padded(brightness(copy)))[None, None])
-        sight = sight_of(features, cells, measured(look, ink, inked, aspect=picture.width / picture.height))
+        copy = page_copy(picture, self.config)
+        tokens, chunks, cells = self.network.page.read(torch.from_numpy(padded(brightness(copy.grey)))[None, None])
+        sight = sight_of(features, cells, measured(look, copy.ink, copy.inked, aspect=picture.width / picture.height))
         row, column = np.divmod(sight.place, sight.columns)
         middle = np.stack([(column + 0.5) * shape.cell_width, (row + 0.5) * shape.cell_height], 1)
-        middle = (middle * (picture.width / copy.width, picture.height / copy.height)).astype(np.float32)
+        middle = (middle * (picture.width / copy.grey.width, picture.height / copy.grey.height)).astype(np.float32)
         return sight, middle, tokens[0][chunks.mask[0]].numpy()
 
 

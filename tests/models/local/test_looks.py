@@ -15,9 +15,9 @@ from models.local.encoder import LOOKS as FILE
 from models.local.facts import Facts, described, measured
 from models.local.ink import ink_of
 from models.local.look_words import LOOKS
+from models.local.page_copy import coarse_ink
 from models.local.page_looks import SCENE, THINGS, PageLooks, Sight
 from models.local.pictures import brightness, padded, thumbnail
-from models.local.reading import coarse_ink
 from models.local.words import plan_query, typed_words
 from tests.models.local.conftest import CONFIG
 from tests.models.local.drawing import page
