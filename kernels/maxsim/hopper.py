@@ -15,18 +15,13 @@ from torch import Tensor
 from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.language.nvidia.hopper import (
-    fence_async_shared,
     mbarrier,
-    tma,
     warpgroup_mma,
     warpgroup_mma_wait,
 )
-from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
 
+from kernels.copy_engine import barriers, described, fetch
 from kernels.launch import HOPPER, aligned
-
-# Triton 3.6 knows it by the second name, 3.9 by the first alone.
-fetch = tma.async_load if hasattr(tma, "async_load") else tma.async_copy_global_to_shared
 
 
 class Config(NamedTuple):
@@ -42,7 +37,7 @@ ROWS = gl.constexpr(256)
 """Query tokens a program: two warpgroups with two products of HIGH each."""
 # By dims, for an H200.
 CONFIGS = {128: Config(128, 5), 64: Config(128, 6)}
-KINDS = {torch.float16: gl.float16, torch.bfloat16: gl.bfloat16}
+KINDS = (torch.float16, torch.bfloat16)
 
 
 @gluon.jit
@@ -125,14 +120,7 @@ def stream_kernel(
     kind: gl.constexpr = tokens_desc.dtype
     asked = gl.allocate_shared_memory(kind, [ROWS // HIGH, HIGH, DIMS], query_desc.layout)
     tiles = gl.allocate_shared_memory(kind, [SLOTS, TOKENS, DIMS], tokens_desc.layout)
-    ready = gl.allocate_shared_memory(gl.int64, [1], mbarrier.MBarrierLayout())
-    full = gl.allocate_shared_memory(gl.int64, [SLOTS, 1], mbarrier.MBarrierLayout())
-    empty = gl.allocate_shared_memory(gl.int64, [SLOTS, 1], mbarrier.MBarrierLayout())
-    mbarrier.init(ready, count=1)
-    for k in gl.static_range(SLOTS):
-        mbarrier.init(full.index(k), count=1)
-        mbarrier.init(empty.index(k), count=2)
-    fence_async_shared()
+    ready, full, empty = barriers(SLOTS)
     gl.warp_specialize(
         [
             (scoring, (asked, tiles, full, empty, ready, maxima, first, count, program, group, words, 0, TOKENS, EACH,
@@ -185,13 +173,6 @@ def hopper_serves(query: Tensor, tokens: Tensor) -> bool:
     return pages * length < 2**31 and torch.cuda.get_device_capability(tokens.device)[0] == HOPPER[0]
 
 
-def described(tensor: Tensor, high: int) -> TensorDescriptor:
-    """For the copy engine: [rows, dims] cut into blocks of so many rows."""
-    block = [high, tensor.shape[1]]
-    layout = gl.NVMMASharedLayout.get_default_for(block, KINDS[tensor.dtype])
-    return TensorDescriptor(tensor, list(tensor.shape), list(tensor.stride()), block, layout)
-
-
 def write_sums(query: Tensor, tokens: Tensor, out: Tensor) -> None:
     """Launches the kernels; arguments and result as those of `equal` in maxsim/triton.py."""
     queries, span, dims = query.shape
@@ -207,8 +188,8 @@ def write_sums(query: Tensor, tokens: Tensor, out: Tensor) -> None:
     share, longer = divmod(total, programs)
     maxima = torch.empty((programs + pages, words), dtype=torch.float32, device=query.device)
     stream_kernel[(programs * groups,)](
-        described(aligned(query).view(words, dims), HIGH.value),
-        described(aligned(tokens).view(pages * length, dims), config.tokens),
+        described(aligned(query).view(words, dims), HIGH.value, dims),
+        described(aligned(tokens).view(pages * length, dims), config.tokens, dims),
         maxima, share, longer, groups, words,
         TOKENS=config.tokens, DIMS=dims, EACH=each, SLOTS=config.slots, num_warps=4,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.language.nvidia.hopper import mbarrier, warpgroup_mma, warpgroup_mma_wait
 
+from kernels.copy_engine import barriers, described
 from kernels.ssd import backward as handed
 from kernels.ssd.hopper.parts import (
     ASK_B,
@@ -23,8 +24,6 @@ from kernels.ssd.hopper.parts import (
     SUM_B,
     SUM_F,
     VECTORS,
-    barriers,
-    described,
     halved,
     loading,
     place,

@@ -14,6 +14,7 @@ from triton.experimental.gluon.language.nvidia.hopper import (
     warpgroup_mma_wait,
 )
 
+from kernels.copy_engine import barriers, described, send
 from kernels.ssd.hopper.parts import (
     ASK_B,
     ASK_F,
@@ -23,14 +24,11 @@ from kernels.ssd.hopper.parts import (
     REACH,
     STEP_B,
     barrier,
-    barriers,
-    described,
     halved,
     loading,
     place,
     products,
     rows_of,
-    send,
     vector,
 )
 

@@ -1,16 +1,13 @@
-"""What the three kernels share: the warp that loads, and how tensors are described to it."""
+"""What the kernels share: the warp that loads, and products of half a chunk."""
 
 from __future__ import annotations
 
-from functools import cache
-
-import torch
 from torch import Tensor
 from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
-from triton.experimental.gluon.language.nvidia.hopper import fence_async_shared, mbarrier, tma, warpgroup_mma
-from triton.experimental.gluon.nvidia.hopper import TensorDescriptor
+from triton.experimental.gluon.language.nvidia.hopper import mbarrier, warpgroup_mma
 
+from kernels.copy_engine import fetch
 from kernels.ssd import vectors as named
 
 VECTORS = gl.constexpr(named.VECTORS.value)
@@ -19,11 +16,9 @@ FROM, REACH = gl.constexpr(named.FROM.value), gl.constexpr(named.REACH.value)
 ASK_F, ASK_B = gl.constexpr(named.ASK_F.value), gl.constexpr(named.ASK_B.value)
 STEP_F, STEP_B = gl.constexpr(named.STEP_F.value), gl.constexpr(named.STEP_B.value)
 SUM_F, SUM_B = gl.constexpr(named.SUM_F.value), gl.constexpr(named.SUM_B.value)
-# Triton 3.6 knows these by the second name, 3.9 by the first alone.
+# Triton 3.6 knows it by the second name, 3.9 by the first alone.
 barrier = gl.barrier if hasattr(gl, "barrier") else gl.thread_barrier
 """Among the warps of a part."""
-fetch = tma.async_load if hasattr(tma, "async_load") else tma.async_copy_global_to_shared
-send = tma.async_store if hasattr(tma, "async_store") else tma.async_copy_shared_to_global
 
 
 @gluon.jit
@@ -72,20 +67,6 @@ def loading(
 
 
 @gluon.jit
-def barriers(SLOTS: gl.constexpr):
-    """ready, full and empty of `loading`. A slot is empty when both warpgroups say so."""
-    ready = gl.allocate_shared_memory(gl.int64, [1], mbarrier.MBarrierLayout())
-    full = gl.allocate_shared_memory(gl.int64, [SLOTS, 1], mbarrier.MBarrierLayout())
-    empty = gl.allocate_shared_memory(gl.int64, [SLOTS, 1], mbarrier.MBarrierLayout())
-    mbarrier.init(ready, count=1)
-    for k in gl.static_range(SLOTS):
-        mbarrier.init(full.index(k), count=1)
-        mbarrier.init(empty.index(k), count=2)
-    fence_async_shared()
-    return ready, full, empty
-
-
-@gluon.jit
 def put(base, tile, stride, length, MINE: gl.constexpr, H: gl.constexpr, WIDTH: gl.constexpr):
     """Stores the real rows of half a chunk, 16 bytes a thread at a time."""
     LANES: gl.constexpr = WIDTH // 8
@@ -118,18 +99,6 @@ def halved(near, across):
     height = gl.maximum(height, 1e-30) * (1.0 / 16.0)
     scale = (1.0 / height)[:, None]
     return (near * scale).to(gl.float16), (across * scale).to(gl.float16), height
-
-
-@cache
-def layout_of(kind: torch.dtype, block: tuple[int, ...]) -> gl.NVMMASharedLayout:
-    """How a block of bf16 or fp32 lies in shared memory."""
-    return gl.NVMMASharedLayout.get_default_for(list(block), gl.float32 if kind == torch.float32 else gl.bfloat16)
-
-
-def described(tensor: Tensor, *block: int) -> TensorDescriptor:
-    """For the copy engine: bf16 or fp32, cut into blocks; rows begin on 16 bytes."""
-    shape, strides = list(tensor.shape), list(tensor.stride())
-    return TensorDescriptor(tensor, shape, strides, list(block), layout_of(tensor.dtype, block))
 
 
 def rows_of(x: Tensor) -> Tensor:

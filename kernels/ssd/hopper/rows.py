@@ -8,6 +8,7 @@ from triton.experimental import gluon
 from triton.experimental.gluon import language as gl
 from triton.experimental.gluon.language.nvidia.hopper import mbarrier, warpgroup_mma, warpgroup_mma_wait
 
+from kernels.copy_engine import barriers, described
 from kernels.ssd import backward as handed
 from kernels.ssd.hopper.parts import (
     ASK_B,
@@ -17,8 +18,6 @@ from kernels.ssd.hopper.parts import (
     KEY_F,
     REACH,
     STEP_B,
-    barriers,
-    described,
     halved,
     loading,
     place,

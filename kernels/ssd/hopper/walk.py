@@ -18,17 +18,14 @@ from triton.experimental.gluon.language.nvidia.hopper import (
     warpgroup_mma_wait,
 )
 
+from kernels.copy_engine import barriers, described, fetch, send
 from kernels.ssd.hopper.parts import (
     ASK_F,
     STEP_F,
     SUM_F,
     VECTORS,
     barrier,
-    barriers,
-    described,
-    fetch,
     rows_of,
-    send,
 )
 
 
