@@ -103,43 +103,6 @@ def equal_kernel(
                      mask=(page < pages)[:, None] & (q < queries)[None, :])  # fmt: skip
 
 
-@triton.jit(do_not_specialize=["pages", "across"])
-def across_kernel(
-    query, tokens, scales, out,
-    pages, across,
-    LENGTH: tl.constexpr, DIMS: tl.constexpr, PAGES: tl.constexpr, JOIN: tl.constexpr, COLUMNS: tl.constexpr,
-    SPAN: tl.constexpr, SCALED: tl.constexpr, STAGES: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Short pages of one length: a row of the product is a page, and a step takes JOIN tokens of each.
-
-    The maximum over a page then runs inside a thread, step by step, where rows that are tokens of one page need
-    shuffles between threads. JOIN tokens of 64 bytes lie together, so memory is still read in long pieces.
-    """
-    QUERIES: tl.constexpr = COLUMNS // SPAN
-    d = tl.arange(0, DIMS)
-    part = tl.program_id(0) % across
-    w = part * COLUMNS + tl.arange(0, COLUMNS)
-    asked = tl.trans(tl.load(query + w[:, None] * DIMS + d[None, :]))
-    i = tl.arange(0, JOIN * PAGES)
-    first = (tl.program_id(0) // across).to(tl.int64) * PAGES
-    there = first + i % PAGES < pages
-    place = i % PAGES * LENGTH + i // PAGES
-    base = tokens + first * (LENGTH * DIMS)
-    top = tl.full((PAGES, COLUMNS), float("-inf"), tl.float32)
-    for t in tl.range(0, LENGTH, JOIN, num_stages=STAGES):
-        tile = tl.load(base + (place + t)[:, None] * DIMS + d[None, :], mask=there[:, None], other=0)
-        score = tl.dot(tile, asked, input_precision=PRECISION).to(tl.float32)
-        if SCALED:
-            score *= tl.load(scales + first * LENGTH + place + t, mask=there, other=0.0).to(tl.float32)[:, None]
-        top = tl.maximum(top, tl.max(tl.reshape(score, (JOIN, PAGES, COLUMNS)), 0))
-    total = tl.sum(tl.reshape(top, (PAGES, QUERIES, SPAN)), 2)
-    page = first + tl.arange(0, PAGES)
-    q = part * QUERIES + tl.arange(0, QUERIES)
-    queries = across * QUERIES
-    tl.store(out + q[None, :] * pages.to(tl.int64) + page[:, None], total,
-             mask=(page < pages)[:, None] & (q < queries)[None, :])  # fmt: skip
-
-
 @triton.jit
 def spread_bits(word, ROWS: tl.constexpr):
     """Bits of int32 words [rows] as int8 0 or 1 [rows, 32]; column 4 s + j holds bit s + 8 j.
@@ -166,8 +129,10 @@ def bits_kernel(
     query, tokens, out, pages, words,
     LENGTH: tl.constexpr, LONGS: tl.constexpr, PAGES: tl.constexpr, JOIN: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """Bits against bits as int8 products: q in -1, 1 times b in 0, 1, then 2 q.b - sum(q). Rows as in across_kernel.
+    """Bits against bits as int8 products: q in -1, 1 times b in 0, 1, then 2 q.b - sum(q).
 
+    A row of the product is a page and a step takes JOIN tokens of each, so that the maximum over a page runs inside a
+    thread, step by step.
     Counting differing bits would be 16 a clock on a multiprocessor; the matrix unit does the same work in a tenth.
     """
     i = tl.arange(0, JOIN * PAGES)

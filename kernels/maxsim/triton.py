@@ -11,7 +11,6 @@ from torch import Tensor
 from kernels.launch import AMPERE, HOPPER, for_device, operator, precision
 from kernels.maxsim.hopper import hopper_serves, write_sums
 from kernels.maxsim.kernels import (
-    across_kernel,
     bits_kernel,
     equal_kernel,
     keys_kernel,
@@ -22,34 +21,47 @@ from kernels.maxsim.kernels import (
 
 
 class Config(NamedTuple):
-    """rows: page tokens a tile, or pages with `join`. tiles: tiles that one program loops over. columns: query tokens
-    a program. join: tokens a page and step where a row of the product is a page; 0 where it is a token."""
+    """rows: page tokens a tile. tiles: tiles that one program loops over."""
 
     rows: int
     tiles: int
-    columns: int
     warps: int
     stages: int
-    join: int = 0
 
 
-# (bytes of a stored number, page longer than 256 tokens, more than 128 query tokens) -> sizes, for an H200.
+class BitsConfig(NamedTuple):
+    """pages: those of a program. join: tokens of each that a step takes."""
+
+    pages: int
+    join: int
+    warps: int
+
+
+# (bytes of a stored number, page longer than 256 tokens, most query tokens a program) -> sizes, for an H200. Short
+# pages want one warp: many small programs keep memory busy, and a page's maximum needs no exchange between warps.
 CONFIGS = {
-    (2, True, False): Config(128, 8, 32, 4, 3),
-    (2, True, True): Config(64, 32, 128, 4, 3),
-    (2, False, False): Config(64, 1, 32, 4, 2, join=4),
-    (2, False, True): Config(64, 16, 128, 4, 3),
-    (1, True, False): Config(128, 8, 32, 4, 3),
-    (1, True, True): Config(64, 16, 128, 4, 3),
-    (1, False, False): Config(64, 1, 32, 4, 3, join=4),
-    (1, False, True): Config(64, 16, 128, 4, 3),
+    (2, True, 32): Config(128, 8, 4, 3),
+    (2, True, 64): Config(128, 8, 4, 3),
+    (2, True, 128): Config(64, 32, 4, 3),
+    (2, False, 32): Config(64, 2, 1, 3),
+    (2, False, 64): Config(64, 16, 1, 3),
+    (2, False, 128): Config(64, 32, 2, 3),
+    (1, True, 32): Config(128, 8, 4, 3),
+    (1, True, 64): Config(64, 16, 4, 3),
+    (1, True, 128): Config(64, 16, 4, 3),
+    (1, False, 32): Config(64, 2, 1, 3),
+    (1, False, 64): Config(64, 16, 1, 3),
+    (1, False, 128): Config(64, 32, 2, 3),
 }
 # Two stages in less shared memory: compiled for 8.0 and 8.9, not timed there.
-SMALLER = {key: Config(64, 8, min(entry.columns, 64), 4, 2, entry.join) for key, entry in CONFIGS.items()}
+SMALLER = {key: entry._replace(stages=2) for key, entry in CONFIGS.items()}
 TABLES = {HOPPER: CONFIGS, AMPERE: SMALLER}
-BITS = {"all": Config(64, 1, 0, 4, 0, join=4)}
-STEP_BYTES = 32 << 10
-"""Most bytes of a step across pages: two or three steps lie in shared memory at once, 99 KiB on 8.9, 227 on 9.0."""
+MOST_COLUMNS = 128
+# By most query tokens: rows and warps where pages are of any length.
+RAGGED = {64: (16, 1), 128: (64, 4)}
+BITS = {64: BitsConfig(16, 8, 1), 128: BitsConfig(16, 4, 1)}
+SHARED = {HOPPER: 208 << 10, AMPERE: 96 << 10}
+"""Bytes for tiles and query tokens: 227 and, on 8.9, 99 KiB, less some room for maxima on their way between threads."""
 GROUP = 256
 """Pages a group of the selection: the best k pages lie in the k groups with the best heads."""
 
@@ -62,12 +74,13 @@ def ragged(
     pages, words, dims = offsets.shape[0] - 1, query.shape[0], query.shape[1]
     best = torch.empty((pages, words), dtype=torch.float32, device=query.device)
     where = torch.empty((pages if argmax else 0, words), dtype=torch.int64, device=query.device)
-    columns = min(128, max(16, triton.next_power_of_2(words)))
+    columns = min(MOST_COLUMNS, max(16, triton.next_power_of_2(words)))
+    rows, warps = RAGGED[64 if columns <= 64 else 128]
     if pages and words:
         ragged_kernel[(pages, triton.cdiv(words, columns))](
             query, tokens, scales, offsets, best, where, pages, words,
-            DIMS=dims, PADDED=max(16, triton.next_power_of_2(dims)), ROWS=64, COLUMNS=columns,
-            SCALED=scales is not None, ARGMAX=argmax, PRECISION=precision(query), num_warps=4,
+            DIMS=dims, PADDED=max(16, triton.next_power_of_2(dims)), ROWS=rows, COLUMNS=columns,
+            SCALED=scales is not None, ARGMAX=argmax, PRECISION=precision(query), num_warps=warps,
         )  # fmt: skip
     return best, where
 
@@ -135,23 +148,17 @@ def equal(query: Tensor, tokens: Tensor, scales: Tensor | None) -> Tensor:
     if scales is None and hopper_serves(query, tokens):
         write_sums(query, tokens, out)
         return out
-    config = config_for(tokens, queries * span)
-    columns = max(span, min(config.columns, queries * span))
-    sizes = {"LENGTH": length, "DIMS": dims, "COLUMNS": columns, "SPAN": span, "SCALED": scales is not None,
-             "STAGES": config.stages, "PRECISION": precision(query), "num_warps": config.warps}  # fmt: skip
+    columns = columns_of(queries, span)
+    config = config_for(tokens, columns)
     across = triton.cdiv(queries * span, columns)
-    join = tokens_a_step(config, tokens)
-    if join and length % join == 0:
-        across_kernel[(triton.cdiv(pages, config.rows) * across,)](
-            query, tokens, scales, out, pages, across, PAGES=config.rows, JOIN=join, **sizes
-        )
-        return out
     tiles = config.tiles
     if length > config.rows:
         tiles = max(1, tiles * config.rows // length) * (length // config.rows)
     equal_kernel[(triton.cdiv(pages * length, config.rows * tiles) * across,)](
-        query, tokens, scales, out, pages, across, ROWS=config.rows, TILES=tiles, **sizes
-    )
+        query, tokens, scales, out, pages, across, LENGTH=length, DIMS=dims, ROWS=config.rows, TILES=tiles,
+        COLUMNS=columns, SPAN=span, SCALED=scales is not None, STAGES=config.stages, PRECISION=precision(query),
+        num_warps=config.warps,
+    )  # fmt: skip
     return out
 
 
@@ -160,38 +167,45 @@ def _(query: Tensor, tokens: Tensor, scales: Tensor | None) -> Tensor:
     return torch.empty((query.shape[0], tokens.shape[0]), dtype=torch.float32, device=query.device)
 
 
+def columns_of(queries: int, span: int) -> int:
+    """Query tokens a program: whole queries, and as many as divide all of them up to MOST_COLUMNS."""
+    words = queries * span
+    return max(span, min(MOST_COLUMNS, words & -words))
+
+
 def config_for(tokens: Tensor, columns: int) -> Config:
-    return for_device(TABLES, tokens.device)[min(tokens.element_size(), 2), tokens.shape[1] > 256, columns > 128]
+    most = 32 if columns <= 32 else 64 if columns <= 64 else 128
+    return for_device(TABLES, tokens.device)[min(tokens.element_size(), 2), tokens.shape[1] > 256, most]
 
 
-def tokens_a_step(config: Config, tokens: Tensor) -> int:
-    """Of each page: as many as the table says, which was made for 64 numbers of two bytes or one, and fewer where there
-    are more or larger ones; 0 as in the table."""
-    return min(config.join, max(1, STEP_BYTES // (config.rows * tokens.shape[2] * tokens.element_size())))
+def shared_bytes(config: Config, columns: int, tokens: Tensor) -> int:
+    """Of the tiles under way and the query tokens."""
+    return (config.stages * config.rows + columns) * tokens.shape[2] * tokens.element_size()
 
 
 def takes_equal(query: Tensor, tokens: Tensor, scales: Tensor | None) -> bool:
-    """Whether a kernel for pages of one length takes these: powers of two throughout, whole programs of queries, or
-    what the kernel for Hopper serves."""
+    """Whether a kernel for pages of one length takes these: powers of two throughout and tiles that fit shared memory,
+    or what the kernel for Hopper serves."""
     if scales is None and hopper_serves(query, tokens):
         return True
     queries, span, dims = query.shape
     length = tokens.shape[1]
-    columns = max(span, min(config_for(tokens, queries * span).columns, queries * span))
-    sizes = (span, dims, length, columns)
     least = 32 // tokens.element_size() if tokens.element_size() < 4 else 8
-    fits = all(n & (n - 1) == 0 for n in sizes) and span >= 16 and dims >= least
-    return fits and (queries * span) % columns == 0
+    powers = all(n & (n - 1) == 0 for n in (span, dims, length))
+    if not powers or not 16 <= span <= MOST_COLUMNS or dims < least:
+        return False
+    columns = columns_of(queries, span)
+    return shared_bytes(config_for(tokens, columns), columns, tokens) <= for_device(SHARED, tokens.device)
 
 
 @operator("maxsim_binary")
 def binary(query: Tensor, tokens: Tensor) -> Tensor:
     """int32 [pages]; query int32 [words, n], at most 128 words, and tokens int32 [pages, length, n]."""
     pages, length, longs = tokens.shape
-    config = BITS["all"]
+    config = BITS[64 if query.shape[0] <= 64 else 128]
     out = torch.empty((pages,), dtype=torch.int32, device=tokens.device)
-    bits_kernel[(triton.cdiv(pages, config.rows),)](
-        query, tokens, out, pages, query.shape[0], LENGTH=length, LONGS=longs, PAGES=config.rows, JOIN=config.join,
+    bits_kernel[(triton.cdiv(pages, config.pages),)](
+        query, tokens, out, pages, query.shape[0], LENGTH=length, LONGS=longs, PAGES=config.pages, JOIN=config.join,
         COLUMNS=max(16, triton.next_power_of_2(query.shape[0])), num_warps=config.warps,
     )  # fmt: skip
     return out

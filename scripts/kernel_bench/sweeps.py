@@ -57,32 +57,20 @@ def _scans(felt: dict[tuple[str, str, str], Case]) -> Iterator[Variant]:
 
 
 def _late(felt: dict[tuple[str, str, str], Case]) -> Iterator[Variant]:
-    sizes: dict[tuple[str, str, str], list[tuple[int, ...]]] = {
-        ("maxsim 1 query", "1000x1024x128", "fp16"): [(128, 8, 32, 4, 2), (128, 8, 32, 4, 4), (64, 16, 32, 4, 4)],
-        ("maxsim 1 query", "100000x64x64", "fp16"): [(128, 4, 32, 4, 3), (128, 16, 32, 4, 3), (128, 8, 32, 4, 4),
-                                                     (64, 8, 32, 4, 4), (64, 16, 32, 4, 4), (256, 4, 32, 8, 3),
-                                                     (256, 8, 32, 8, 4), (64, 1, 32, 4, 3, 2), (64, 1, 32, 4, 4, 2),
-                                                     (64, 1, 32, 4, 3, 4), (128, 1, 32, 4, 3, 2)],
-        ("maxsim 1 query", "100000x64x64", "int8"): [(128, 8, 32, 4, 3), (64, 1, 32, 4, 4, 4), (64, 1, 32, 4, 3, 2),
-                                                     (64, 1, 32, 4, 4, 2), (128, 1, 32, 4, 3, 2), (128, 1, 32, 8, 3, 4),
-                                                     (64, 1, 32, 4, 2, 8)],
-    }  # fmt: skip
-    for name, entries in sizes.items():
-        key = (1 if name[2] == "int8" else 2, "x1024x" in name[1], False)
+    long = [(128, 8, 4, 2), (128, 8, 4, 4), (128, 8, 8, 3), (64, 16, 4, 3), (64, 16, 4, 5)]
+    short = [(64, 1, 1, 3), (64, 2, 1, 2), (64, 2, 1, 4), (64, 3, 1, 3), (64, 4, 1, 3), (64, 2, 2, 3), (128, 2, 2, 3)]
+    sizes = {("1000x1024x128", "fp16"): long, ("100000x64x64", "fp16"): short, ("100000x64x64", "int8"): short}
+    for (shape, kind), entries in sizes.items():
+        key = (1 if kind == "int8" else 2, "x1024x" in shape, 32)
         for entry in entries:
-            yield Variant(f"{' '.join(name)} {entry}", late_table.CONFIGS, key, late_table.Config(*entry), felt[name])
+            yield Variant(f"maxsim 1 query {shape} {kind} {entry}", late_table.CONFIGS, key,
+                          late_table.Config(*entry), felt["maxsim 1 query", shape, kind])  # fmt: skip
     many = felt["maxsim 16 queries", "1000x1024x128", "fp16"]
     for sizes_of_many in ((128, 3), (128, 4), (64, 6), (64, 10)):
         yield Variant(f"maxsim 16 queries {sizes_of_many}", many_table.CONFIGS, 128,
                       many_table.Config(*sizes_of_many), many)  # fmt: skip
-    for entry in (
-        (64, 1, 0, 4, 0, 2),
-        (128, 1, 0, 4, 0, 2),
-        (64, 1, 0, 4, 0, 8),
-        (128, 1, 0, 8, 0, 4),
-        (256, 1, 0, 8, 0, 2),
-    ):
-        yield Variant(f"maxsim binary {entry}", late_table.BITS, "all", late_table.Config(*entry),
+    for entry in ((16, 4, 1), (16, 16, 1), (8, 8, 1), (32, 4, 1), (32, 8, 2), (64, 4, 4)):
+        yield Variant(f"maxsim binary {entry}", late_table.BITS, 64, late_table.BitsConfig(*entry),
                       felt["maxsim 1 query", "100000x64x64", "binary"])  # fmt: skip
 
 

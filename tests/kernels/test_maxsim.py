@@ -11,7 +11,7 @@ from kernels import maxsim
 from kernels.launch import AMPERE, HOPPER
 from kernels.maxsim import maxsim_bits, maxsim_bits_top, maxsim_scores, maxsim_sums, maxsim_top
 from kernels.maxsim.hopper import join_kernel
-from kernels.maxsim.triton import TABLES, tokens_a_step
+from kernels.maxsim.triton import SHARED, TABLES, shared_bytes, takes_equal
 from tests.kernels.accuracy import GRADIENT, close
 from tests.kernels.threads import torch_threads
 
@@ -114,19 +114,21 @@ def sums_in_fp64(queries: torch.Tensor, tokens: torch.Tensor, scales: torch.Tens
 
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize(
-    ("queries", "length", "count"), [(1, 64, 37), (1, 256, 5), (4, 64, 9), (8, 512, 3), (12, 512, 2)]
-)
+    ("queries", "span", "length", "count"),
+    [(1, 32, 64, 37), (1, 32, 256, 5), (4, 32, 64, 9), (8, 32, 512, 3), (12, 32, 512, 2), (3, 16, 32, 9),
+     (1, 64, 64, 7), (1, 128, 16, 131), (3, 64, 128, 5)],
+)  # fmt: skip
 @pytest.mark.parametrize("kind", [torch.float16, torch.int8], ids=str)
 def test_sums_over_pages_of_one_length(
-    queries: int, length: int, count: int, kind: torch.dtype, path: str, device: str
+    queries: int, span: int, length: int, count: int, kind: torch.dtype, path: str, device: str
 ) -> None:
     g = torch.Generator().manual_seed(2)
     if kind == torch.int8:
-        asked = torch.randint(-127, 128, (queries, 32, 64), generator=g, dtype=kind).to(device)
+        asked = torch.randint(-127, 128, (queries, span, 64), generator=g, dtype=kind).to(device)
         tokens = torch.randint(-127, 128, (count, length, 64), generator=g, dtype=kind).to(device)
         scales = torch.rand(count, length, generator=g).half().to(device)
     else:
-        asked = torch.randn(queries, 32, 64, generator=g).to(device, kind)
+        asked = torch.randn(queries, span, 64, generator=g).to(device, kind)
         tokens, scales = torch.randn(count, length, 64, generator=g).to(device, kind), None
     close("sums", maxsim_sums(asked, tokens, scales), sums_in_fp64(asked, tokens, scales), 1e-5)
 
@@ -146,7 +148,7 @@ def test_bits_count_exactly(path: str, device: str) -> None:
 
 
 @pytest.mark.usefixtures("poisoned")
-@pytest.mark.parametrize(("words", "length", "longs"), [(5, 30, 1), (32, 64, 3)])
+@pytest.mark.parametrize(("words", "length", "longs"), [(5, 30, 1), (32, 64, 3), (70, 12, 2)])
 def test_bits_of_any_length(words: int, length: int, longs: int, path: str, device: str) -> None:
     g = torch.Generator().manual_seed(4)
     query = torch.randint(-(2**31), 2**31, (words, longs), generator=g).to(torch.int32)
@@ -232,19 +234,21 @@ def test_gpu_gradient(kind: torch.dtype) -> None:
 @pytest.mark.gpu
 @pytest.mark.usefixtures("poisoned")
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float32, torch.int8], ids=str)
-@pytest.mark.parametrize(("queries", "length", "count", "dims"),
-                         [(1, 64, 5000, 64), (1, 1024, 130, 128), (16, 1024, 50, 128), (1, 128, 700, 64),
-                          (4, 256, 333, 64)])  # fmt: skip
-def test_gpu_sums(queries: int, length: int, count: int, dims: int, kind: torch.dtype) -> None:
+@pytest.mark.parametrize(("queries", "span", "length", "count", "dims"),
+                         [(1, 32, 64, 5000, 64), (1, 32, 1024, 130, 128), (16, 32, 1024, 50, 128),
+                          (1, 32, 128, 700, 64), (4, 32, 256, 333, 64), (1, 64, 64, 3333, 64), (1, 128, 32, 777, 128),
+                          (3, 64, 1024, 70, 64), (1, 128, 512, 41, 64), (2, 16, 16, 1001, 32),
+                          (1, 32, 64, 300, 256)])  # fmt: skip
+def test_gpu_sums(queries: int, span: int, length: int, count: int, dims: int, kind: torch.dtype) -> None:
     """Every entry of the table of sizes; two runs give the same bits."""
     g = torch.Generator(device="cuda").manual_seed(2)
     scales = None
     if kind == torch.int8:
-        asked = torch.randint(-127, 128, (queries, 32, dims), generator=g, dtype=kind, device="cuda")
+        asked = torch.randint(-127, 128, (queries, span, dims), generator=g, dtype=kind, device="cuda")
         tokens = torch.randint(-127, 128, (count, length, dims), generator=g, dtype=kind, device="cuda")
         scales = torch.rand(count, length, generator=g, device="cuda").half()
     else:
-        asked = torch.randn(queries, 32, dims, generator=g, device="cuda").to(kind)
+        asked = torch.randn(queries, span, dims, generator=g, device="cuda").to(kind)
         tokens = torch.randn(count, length, dims, generator=g, device="cuda").to(kind)
     got = maxsim_sums(asked, tokens, scales)
     close("sums", got, sums_in_fp64(asked, tokens, scales), 1e-5)
@@ -315,11 +319,21 @@ def test_wrong_shapes_are_refused() -> None:
 
 @pytest.mark.parametrize("kind", [torch.int8, torch.float16, torch.float32], ids=str)
 @pytest.mark.parametrize("dims", [32, 64, 128])
+@pytest.mark.parametrize("span", [16, 32, 64, 128])
+@pytest.mark.parametrize("length", [64, 1024])
 @pytest.mark.parametrize(("chip", "shared"), [(HOPPER, 227 << 10), (AMPERE, 99 << 10)], ids=["9.0", "8.9"])
-def test_steps_across_short_pages_lie_in_shared_memory_together(
-    kind: torch.dtype, dims: int, chip: tuple[int, int], shared: int
+def test_tiles_lie_in_shared_memory_together(
+    kind: torch.dtype, dims: int, span: int, length: int, chip: tuple[int, int], shared: int
 ) -> None:
-    tokens = torch.empty(3, 64, dims, dtype=kind)
-    config = TABLES[chip][min(tokens.element_size(), 2), False, False]
-    step = config.rows * tokens_a_step(config, tokens) * dims * tokens.element_size()
-    assert 0 < config.stages * step <= shared
+    tokens = torch.empty(3, length, dims, dtype=kind)
+    config = TABLES[chip][min(kind.itemsize, 2), length > 256, max(span, 32)]
+    tiles = config.stages * config.rows * dims * kind.itemsize
+    taken = shared_bytes(config, span, tokens) <= SHARED[chip]
+    assert not taken or tiles + span * dims * kind.itemsize < shared
+    assert taken or kind == torch.float32
+
+
+def test_tiles_that_do_not_fit_are_left_to_the_kernel_for_any_pages() -> None:
+    wide = torch.empty(1, 32, 1024, dtype=torch.float16)
+    assert not takes_equal(wide, torch.empty(3, 64, 1024, dtype=torch.float16), None)
+    assert takes_equal(wide[..., :256], torch.empty(3, 64, 256, dtype=torch.float16), None)
