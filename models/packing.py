@@ -45,6 +45,14 @@ def dequantise_tokens(rows: NDArray[np.int8], scales: NDArray[np.float16]) -> Fl
     return rows.astype(np.float32) * scales.astype(np.float32)[:, None]
 
 
+def tokens_of(pages: PackedPages, chosen: NDArray[np.int64]) -> tuple[FloatArray, NDArray[np.int64]]:
+    """float32 (n, d): the tokens of the pages with these numbers, end to end; and how many each of them has."""
+    counts = np.diff(pages.offsets)[chosen]
+    ends = np.cumsum(counts)
+    rows = np.arange(counts.sum()) + np.repeat(pages.offsets[chosen] - (ends - counts), counts)
+    return pages.tokens[rows] * pages.scales[rows, None].astype(np.float32), counts
+
+
 def bits_needed(rows: NDArray[np.int8]) -> int:
     """4, 5 or 8: the fewest bits a number in which `narrowed` loses nothing."""
     least, most = (int(rows.min()), int(rows.max())) if rows.size else (0, 0)

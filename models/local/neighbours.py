@@ -9,6 +9,7 @@ from models.encoder import FloatArray, PackedPages
 from models.local.config import ScoreConfig
 from models.local.probability import Doubles, calibrated, value_of
 from models.local.words import QueryPlan
+from models.packing import tokens_of
 
 REVERSED = 0.5
 """What counts of two words that stand side by side in the other order, as of a name."""
@@ -23,16 +24,14 @@ def together(
     A page keeps copies of a token only beside words that are new to it: of two words that both stood on earlier lines,
     but not together, the pair may be missed.
     """
-    counts = np.diff(pages.offsets)[chosen]
+    held, counts = tokens_of(pages, chosen)
     full = counts > 0
     found = np.zeros(len(chosen))
     if not full.any():
         return found
-    rows = np.concatenate([np.arange(*pages.offsets[page : page + 2]) for page in chosen[full]])
-    held = pages.tokens[rows] * pages.scales[rows, None].astype(np.float32)
     length = np.repeat(counts[full], counts[full])[:, None]
     shown = calibrated((held @ tokens.T).astype(np.float64), length, config)
-    word, pair = np.zeros((len(rows), len(plan.words))), np.zeros((len(rows), len(plan.words) - 1))
+    word, pair = np.zeros((len(held), len(plan.words))), np.zeros((len(held), len(plan.words) - 1))
     for span in plan.spans:
         value = value_of(span, shown[:, span.rows].max(1), config)[:, None]
         if span.kind in ("word", "near"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from models.local.config import WORD_BYTES, LocalConfig
 from models.local.facts import Facts, measured
 from models.local.found import Found, clipped, distinct, enlarged, joined, nothing, touching, with_neighbours
 from models.local.layers import Chunks, make_quick
+from models.local.lookalikes import numbers_of
 from models.local.network import Network
 from models.local.page_copy import page_copy
 from models.local.page_looks import PageLooks, Seen, Sight
@@ -154,10 +156,11 @@ class Reader:
 
     @torch.inference_mode()
     def text(self, text: str) -> Embedding:
-        """Typed words; a text without a single letter or digit that can be compared has a summary only."""
+        """Typed words: tokens of the plan's strings, then of the lookalikes of its numbers. A text without a single
+        letter or digit that can be compared has a summary only."""
         words = typed_words(text)
         plan = plan_query(words)
-        strings = plan.strings or ("",)
+        strings = (*plan.strings, *itertools.chain(*numbers_of(plan).values())) or ("",)
         features = self._features(strings)
         typed = torch.tensor([span.rows[0] for span in plan.spans if span.kind == "word"] or [0], device=self.device)
         everything = torch.ones(1, len(typed), dtype=torch.bool, device=self.device)

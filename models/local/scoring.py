@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kernels.maxsim import maxsim_scores
 from models.encoder import Embedding, FloatArray, PackedPages
 from models.local.config import ScoreConfig
+from models.local.lookalikes import numbers_of, read_as_typed
 from models.local.meanings import meanings
 from models.local.neighbours import together
 from models.local.probability import Doubles, calibrated, rarity, sigmoid, value_of
@@ -26,7 +27,8 @@ FEWEST_SIGHTS = 32
 LONGEST_LOOK = 0.9
 """Length of a page's token up to which it says what the page looks like; print has length 1."""
 BEST = 100
-"""Pages that are looked at for words that stand side by side: those with the best scores."""
+"""Pages whose tokens are looked at one by one, for words that stand side by side and for numbers that look like the
+typed ones: those with the best scores."""
 FULL_PRINT = 40
 """Tokens from which a picture counts as one that is read, not only looked at."""
 
@@ -42,19 +44,27 @@ class Evidence:
 
 
 def score_pages(query: Embedding, pages: PackedPages, config: ScoreConfig, device: torch.device) -> FloatArray:
-    """float32 (P,) in 0..1. Words: the mean of P(word on page), weighted by rarity, less where neighbours in the query
-    stand apart on the page; pictures without print are found by what they show, pages also by what their words mean
-    together. Pictures: likeness of their looks, and the share of the query's print that the page holds."""
+    """float32 (P,) in 0..1. Words: the mean of P(word on page), weighted by rarity, less where a number is read as one
+    that looks like it and where neighbours in the query stand apart on the page; pictures without print are found by
+    what they show, pages also by what their words mean together. Pictures: likeness of their looks, and the share of
+    the query's print that the page holds."""
     if query.encoder != pages.encoder:
         raise ValueError(f"vectors of {query.encoder} and {pages.encoder} cannot be compared")
     looks, meant = likeness(query.summary, pages.summaries)
     if query.words and query.tokens is not None:
-        plan = plan_query(query.words).narrowed(MOST_PRODUCTS // max(1, len(pages.tokens)))
+        whole = plan_query(query.words)
+        plan = whole.narrowed(MOST_PRODUCTS // max(1, len(pages.tokens)))
         shown = presence(query.tokens[: len(plan.strings)], pages, config, device)
         evidence = weigh(plan, shown, config)
         print_score = _best_cut(plan, shown, evidence)
+        numbers = numbers_of(whole)
+        if numbers:
+            best, alike = _first(print_score), query.tokens[len(whole.strings) :]
+            shown[best[:, None], list(numbers)] = read_as_typed(numbers, query.tokens, alike, pages, best, config)
+            evidence = weigh(plan, shown, config)
+            print_score = _best_cut(plan, shown, evidence)
         if len(plan.words) > 1 and not plan.layout():
-            best = np.argsort(-print_score, kind="stable")[:BEST]
+            best = _first(print_score)
             apart = np.ones(len(pages))
             apart[best] -= together(plan, query.tokens[: len(plan.strings)], pages, best, config)
             print_score = print_score * (1.0 - config.apart * apart)
@@ -103,6 +113,10 @@ def score_words(plan: QueryPlan, shown: Doubles, config: ScoreConfig) -> Doubles
     rarity times probability is largest. A word of like meaning is worth its own rarity at most.
     """
     return _best_cut(plan, shown, weigh(plan, shown, config))
+
+
+def _first(scores: Doubles) -> NDArray[np.int64]:
+    return np.argsort(-scores, kind="stable")[:BEST]
 
 
 def _best_cut(plan: QueryPlan, shown: Doubles, evidence: Evidence) -> Doubles:
@@ -164,11 +178,12 @@ def explain_words(query: Embedding, page_tokens: FloatArray, config: ScoreConfig
     count = len(page_tokens)
     if query.tokens is None:
         return query.words or ("",), np.zeros((max(1, len(query.words)), count), np.float32)
-    shown = calibrated((query.tokens @ page_tokens.T).astype(np.float64), count, config)
+    plan = plan_query(query.words)
+    asked = query.tokens[: len(plan.strings)] if query.words else query.tokens
+    shown = calibrated((asked @ page_tokens.T).astype(np.float64), count, config)
     if not query.words:
         return ("",), shown.max(0, keepdims=True).astype(np.float32)
     scores = np.zeros((len(query.words), count))
-    plan = plan_query(query.words)
     seen, layout = plan.seen(), plan.layout()
     for span in plan.spans:
         value = value_of(span, shown[list(span.rows)].max(0), config) * _share(span, seen, config, layout=layout)
