@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from rich.progress import Progress, track
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -109,12 +110,15 @@ def cost_rows(name: str, costs: Sequence[PageCost], queries_ms: Sequence[float])
 
 async def measure(dataset: Dataset) -> tuple[str, list[PageCost], list[float], dict[str, str]]:
     """On one thread: name of the encoder, pages, queries, Tesseract's texts."""
+    cores = torch.get_num_threads()
     encoder = create_encoder("local", EncoderOptions(device="cpu", threads=1))
     try:
         costs, texts = await page_costs(dataset, encoder)
         return encoder_id(encoder), costs, await query_costs(dataset, encoder), texts
     finally:
         await encoder.aclose()
+        # The next encoder takes as many as torch has, and what it reads differs in the last bits with their number.
+        torch.set_num_threads(cores)
 
 
 async def quality(dataset: Dataset) -> Report:
