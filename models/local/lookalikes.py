@@ -59,14 +59,15 @@ def read_as_typed(
     """
     held, counts = tokens_of(pages, chosen)
     full = counts > 0
-    starts = (np.cumsum(counts) - counts)[full]
     shown = np.zeros((len(chosen), len(numbers)))
+    if not full.any():
+        return shown
+    starts = (np.cumsum(counts) - counts)[full]
     first = 0
     for column, (row, others) in enumerate(numbers.items()):
         cosine = (held @ tokens[row]).astype(np.float64)
         margin = cosine - (held @ alike[first : first + len(others)].T).max(1)
         first += len(others)
         told = cosine + SHARE * np.clip(margin, -MOST_MARGIN, MOST_MARGIN)
-        if len(starts):
-            shown[full, column] = calibrated(np.maximum.reduceat(told, starts), counts[full], config)
+        shown[full, column] = calibrated(np.maximum.reduceat(told, starts), counts[full], config)
     return shown

@@ -16,6 +16,7 @@ from models.packing import (
     narrowed,
     pack_pages,
     quantise_tokens,
+    tokens_of,
     widened,
 )
 
@@ -101,6 +102,21 @@ def test_pages_without_tokens_pack_their_summaries() -> None:
     packed = pack_pages([(summary, None, None) for summary in summaries], encoder="voyage/x")
     assert packed.offsets.tolist() == [0, 0, 0, 0]
     assert len(packed.tokens) == len(packed.scales) == 0
+
+
+@given(st.data())
+def test_tokens_of_some_pages_come_in_the_order_asked_for(data: st.DataObject) -> None:
+    counts = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=6))
+    chosen = data.draw(st.lists(st.integers(0, len(counts) - 1), max_size=6))
+    stored = [
+        quantise_tokens(unit_rows(count, 8, seed)) if count else (None, None) for seed, count in enumerate(counts)
+    ]
+    packed = pack_pages([(np.zeros(4, np.float32), *one) for one in stored], encoder="some/1")
+    held, found = tokens_of(packed, np.array(chosen, np.int64))
+    assert found.tolist() == [counts[page] for page in chosen]
+    expected = [dequantise_tokens(*stored[page]) for page in chosen if counts[page]]
+    assert held.shape == (sum(found), 8 if sum(counts) else packed.tokens.shape[1])
+    assert not expected or np.array_equal(held, np.concatenate(expected))
 
 
 def test_packing_nothing_is_an_error() -> None:

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from models.encoder import FloatArray
 from models.local import LocalEncoder
-from models.local.lookalikes import LONGEST, lookalikes, numbers_of
+from models.local.lookalikes import LONGEST, lookalikes, numbers_of, read_as_typed
+from models.local.probability import calibrated
 from models.local.scoring import score_pages
 from models.local.words import canonical, plan_query
+from models.packing import tokens_of
 from tests.models.local.conftest import CONFIG
 from tests.models.local.test_scoring import packed, words_as_tokens
 
@@ -38,6 +40,31 @@ def test_only_typed_words_with_digits_have_lookalikes() -> None:
     assert [plan.strings[row] for row in numbers_of(plan)] == ["900", "17", "2018"]
 
 
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.integers(0, 2**16))
+def test_a_lookalike_moves_a_page_a_little_only(counts: list[int], seed: int) -> None:
+    """So a page on which the reader took one digit for another stays before strangers; one without tokens holds
+    nothing."""
+    draw = np.random.default_rng(seed)
+
+    def rows(count: int) -> FloatArray:
+        found = draw.standard_normal((count, 16)).astype(np.float32)
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    numbers = {1: ("824", "839"), 0: ("12",)}
+    tokens, alike, pages = rows(3), rows(3), packed([rows(count) if count else None for count in counts])
+    shown = read_as_typed(numbers, tokens, alike, pages, np.arange(len(counts)), CONFIG.score)
+    assert shown.shape == (len(counts), 2)
+    for page, count in enumerate(counts):
+        held = tokens_of(pages, np.array([page]))[0]
+        for column, row in enumerate(numbers):
+            if not count:
+                assert shown[page, column] == 0.0
+                continue
+            best = float((held @ tokens[row]).max())
+            low, high = (calibrated(np.array([best + change]), count, CONFIG.score)[0] for change in (-0.02, 0.02))
+            assert low - 1e-6 <= shown[page, column] <= high + 1e-6
+
+
 def mixed(one: FloatArray, other: FloatArray, share: float) -> FloatArray:
     both = share * one + (1.0 - share) * other
     return both / np.linalg.norm(both)
@@ -60,3 +87,10 @@ async def test_a_page_read_as_typed_comes_before_one_nearer_to_a_lookalike(encod
     pages = packed([towards[None].astype(np.float32), away[None].astype(np.float32), word[None]])
     told = score_pages(query, pages, CONFIG.score, CPU)
     assert told[1] > told[0] > told[2]
+
+
+async def test_a_number_is_asked_of_photos_alone(encoder: LocalEncoder) -> None:
+    [query] = await encoder.encode_queries(["829"])
+    told = score_pages(query, packed([None, None]), CONFIG.score, CPU)
+    assert told.shape == (2,)
+    assert ((told >= 0.0) & (told <= 1.0)).all()
