@@ -50,7 +50,7 @@ def tokens_of(pages: PackedPages, chosen: NDArray[np.int64]) -> tuple[FloatArray
     counts = np.diff(pages.offsets)[chosen]
     ends = np.cumsum(counts)
     rows = np.arange(counts.sum()) + np.repeat(pages.offsets[chosen] - (ends - counts), counts)
-    return pages.tokens[rows] * pages.scales[rows, None].astype(np.float32), counts
+    return dequantise_tokens(pages.tokens[rows], pages.scales[rows]), counts
 
 
 def bits_needed(rows: NDArray[np.int8]) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import triton
@@ -37,31 +38,26 @@ class BitsConfig(NamedTuple):
     warps: int
 
 
-# (bytes of a stored number, page longer than 256 tokens, most query tokens a program) -> sizes, for an H200. Short
-# pages want one warp: many small programs keep memory busy, and a page's maximum needs no exchange between warps.
+# Most query tokens a program -> sizes, for an H200. Short pages want one warp: many small programs keep memory busy,
+# and a page's maximum needs no exchange between warps.
+SHORT = {32: Config(64, 2, 1, 3), 64: Config(64, 16, 1, 3), 128: Config(64, 32, 2, 3)}
+# (bytes of a stored number, page longer than 256 tokens) -> those of such pages.
 CONFIGS = {
-    (2, True, 32): Config(128, 8, 4, 3),
-    (2, True, 64): Config(128, 8, 4, 3),
-    (2, True, 128): Config(64, 32, 4, 3),
-    (2, False, 32): Config(64, 2, 1, 3),
-    (2, False, 64): Config(64, 16, 1, 3),
-    (2, False, 128): Config(64, 32, 2, 3),
-    (1, True, 32): Config(128, 8, 4, 3),
-    (1, True, 64): Config(64, 16, 4, 3),
-    (1, True, 128): Config(64, 16, 4, 3),
-    (1, False, 32): Config(64, 2, 1, 3),
-    (1, False, 64): Config(64, 16, 1, 3),
-    (1, False, 128): Config(64, 32, 2, 3),
+    (2, True): {32: Config(128, 8, 4, 3), 64: Config(128, 8, 4, 3), 128: Config(64, 32, 4, 3)},
+    (2, False): SHORT,
+    (1, True): {32: Config(128, 8, 4, 3), 64: Config(64, 16, 4, 3), 128: Config(64, 16, 4, 3)},
+    (1, False): SHORT,
 }
 # Two stages in less shared memory: compiled for 8.0 and 8.9, not timed there.
-SMALLER = {key: entry._replace(stages=2) for key, entry in CONFIGS.items()}
+SMALLER = {key: {most: entry._replace(stages=2) for most, entry in sizes.items()} for key, sizes in CONFIGS.items()}
 TABLES = {HOPPER: CONFIGS, AMPERE: SMALLER}
 MOST_COLUMNS = 128
-# By most query tokens: rows and warps where pages are of any length.
+# Most query tokens a program -> rows and warps where pages are of any length, and sizes for bits.
 RAGGED = {64: (16, 1), 128: (64, 4)}
 BITS = {64: BitsConfig(16, 8, 1), 128: BitsConfig(16, 4, 1)}
 SHARED = {HOPPER: 208 << 10, AMPERE: 96 << 10}
 """Bytes for tiles and query tokens: 227 and, on 8.9, 99 KiB, less some room for maxima on their way between threads."""
+Sizes = TypeVar("Sizes")
 GROUP = 256
 """Pages a group of the selection: the best k pages lie in the k groups with the best heads."""
 
@@ -75,7 +71,7 @@ def ragged(
     best = torch.empty((pages, words), dtype=torch.float32, device=query.device)
     where = torch.empty((pages if argmax else 0, words), dtype=torch.int64, device=query.device)
     columns = min(MOST_COLUMNS, max(16, triton.next_power_of_2(words)))
-    rows, warps = RAGGED[64 if columns <= 64 else 128]
+    rows, warps = sizes_for(RAGGED, columns)
     if pages and words:
         ragged_kernel[(pages, triton.cdiv(words, columns))](
             query, tokens, scales, offsets, best, where, pages, words,
@@ -173,9 +169,14 @@ def columns_of(queries: int, span: int) -> int:
     return max(span, min(MOST_COLUMNS, words & -words))
 
 
+def sizes_for(table: Mapping[int, Sizes], columns: int) -> Sizes:
+    """The entry for the fewest query tokens that are enough."""
+    return table[min(most for most in table if columns <= most)]
+
+
 def config_for(tokens: Tensor, columns: int) -> Config:
-    most = 32 if columns <= 32 else 64 if columns <= 64 else 128
-    return for_device(TABLES, tokens.device)[min(tokens.element_size(), 2), tokens.shape[1] > 256, most]
+    table = for_device(TABLES, tokens.device)[min(tokens.element_size(), 2), tokens.shape[1] > 256]
+    return sizes_for(table, columns)
 
 
 def shared_bytes(config: Config, columns: int, tokens: Tensor) -> int:
@@ -202,7 +203,7 @@ def takes_equal(query: Tensor, tokens: Tensor, scales: Tensor | None) -> bool:
 def binary(query: Tensor, tokens: Tensor) -> Tensor:
     """int32 [pages]; query int32 [words, n], at most 128 words, and tokens int32 [pages, length, n]."""
     pages, length, longs = tokens.shape
-    config = BITS[64 if query.shape[0] <= 64 else 128]
+    config = sizes_for(BITS, query.shape[0])
     out = torch.empty((pages,), dtype=torch.int32, device=tokens.device)
     bits_kernel[(triton.cdiv(pages, config.pages),)](
         query, tokens, out, pages, query.shape[0], LENGTH=length, LONGS=longs, PAGES=config.pages, JOIN=config.join,

@@ -61,9 +61,9 @@ def _late(felt: dict[tuple[str, str, str], Case]) -> Iterator[Variant]:
     short = [(64, 1, 1, 3), (64, 2, 1, 2), (64, 2, 1, 4), (64, 3, 1, 3), (64, 4, 1, 3), (64, 2, 2, 3), (128, 2, 2, 3)]
     sizes = {("1000x1024x128", "fp16"): long, ("100000x64x64", "fp16"): short, ("100000x64x64", "int8"): short}
     for (shape, kind), entries in sizes.items():
-        key = (1 if kind == "int8" else 2, "x1024x" in shape, 32)
+        table = late_table.CONFIGS[1 if kind == "int8" else 2, "x1024x" in shape]
         for entry in entries:
-            yield Variant(f"maxsim 1 query {shape} {kind} {entry}", late_table.CONFIGS, key,
+            yield Variant(f"maxsim 1 query {shape} {kind} {entry}", table, 32,
                           late_table.Config(*entry), felt["maxsim 1 query", shape, kind])  # fmt: skip
     many = felt["maxsim 16 queries", "1000x1024x128", "fp16"]
     for sizes_of_many in ((128, 3), (128, 4), (64, 6), (64, 10)):

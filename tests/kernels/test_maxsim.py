@@ -11,7 +11,7 @@ from kernels import maxsim
 from kernels.launch import AMPERE, HOPPER
 from kernels.maxsim import maxsim_bits, maxsim_bits_top, maxsim_scores, maxsim_sums, maxsim_top
 from kernels.maxsim.hopper import join_kernel
-from kernels.maxsim.triton import SHARED, TABLES, shared_bytes, takes_equal
+from kernels.maxsim.triton import SHARED, TABLES, shared_bytes, sizes_for, takes_equal
 from tests.kernels.accuracy import GRADIENT, close
 from tests.kernels.threads import torch_threads
 
@@ -326,7 +326,7 @@ def test_tiles_lie_in_shared_memory_together(
     kind: torch.dtype, dims: int, span: int, length: int, chip: tuple[int, int], shared: int
 ) -> None:
     tokens = torch.empty(3, length, dims, dtype=kind)
-    config = TABLES[chip][min(kind.itemsize, 2), length > 256, max(span, 32)]
+    config = sizes_for(TABLES[chip][min(kind.itemsize, 2), length > 256], span)
     tiles = config.stages * config.rows * dims * kind.itemsize
     taken = shared_bytes(config, span, tokens) <= SHARED[chip]
     assert not taken or tiles + span * dims * kind.itemsize < shared

@@ -15,7 +15,7 @@ from models.local.scoring import score_pages
 from models.local.words import canonical, plan_query
 from models.packing import tokens_of
 from tests.models.local.conftest import CONFIG
-from tests.models.local.test_scoring import packed, words_as_tokens
+from tests.models.local.test_scoring import packed, unit, words_as_tokens
 
 CPU = torch.device("cpu")
 
@@ -44,14 +44,9 @@ def test_only_typed_words_with_digits_have_lookalikes() -> None:
 def test_a_lookalike_moves_a_page_a_little_only(counts: list[int], seed: int) -> None:
     """So a page on which the reader took one digit for another stays before strangers; one without tokens holds
     nothing."""
-    draw = np.random.default_rng(seed)
-
-    def rows(count: int) -> FloatArray:
-        found = draw.standard_normal((count, 16)).astype(np.float32)
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
-
     numbers = {1: ("824", "839"), 0: ("12",)}
-    tokens, alike, pages = rows(3), rows(3), packed([rows(count) if count else None for count in counts])
+    tokens, alike = unit(3, 16, seed=seed), unit(3, 16, seed=seed + 1)
+    pages = packed([unit(count, 16, seed=seed + 2 + place) if count else None for place, count in enumerate(counts)])
     shown = read_as_typed(numbers, tokens, alike, pages, np.arange(len(counts)), CONFIG.score)
     assert shown.shape == (len(counts), 2)
     for page, count in enumerate(counts):
