@@ -3,7 +3,8 @@
     python scripts/bench_reader_gpu.py --assets FOLDER [--out FOLDER] [--commit HASH]
 
 Composed pages of 1024 x 1408, those with as much ink as real pages have, read with the released weights in bf16 by
-three ways: plain calls, torch.compile, a CUDA graph. Writes reader_gpu.csv and reader_gpu_profile.md.
+three ways: plain calls, torch.compile, a CUDA graph; a step of training launch by launch and recorded. Writes
+reader_gpu.csv and reader_gpu_profile.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import csv
 import statistics
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -25,11 +28,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from models.local.config import LocalConfig
 from models.local.reading_network import ReadingNetwork
 from models.training import checkpoint
-from models.training.losses import LossWeights, StepSize, reading_loss
-from models.training.synthesis import Composer, hard_negatives
+from models.training.gradients import Gradients
+from models.training.repeatable import repeat_exactly
+from models.training.settings import TrainSettings
+from models.training.supply import Source
+from models.training.synthesis import Composer
+from models.training.train import optimiser_of
 from scripts.kernel_bench.case import captured
 
-WEIGHTS = Path(__file__).resolve().parents[1] / "models" / "local" / "weights"
+MODELS = Path(__file__).resolve().parents[1] / "models"
+WEIGHTS = MODELS / "local" / "weights"
+NETWORK = LocalConfig.from_json(WEIGHTS / "config.json").network
+CONFIG = MODELS / "training" / "configs" / "reader-long.json"
 PAGES, DRAWN = 32, 128
 TYPICAL = 3600
 """Cells with ink of a page of this size, of 11,264: the mean of 80 real pages to train on, brought to it."""
@@ -95,22 +105,37 @@ def typical_pages(reader: ReadingNetwork, composer: Composer) -> tuple[Tensor, f
     return torch.cat(parts)[chosen], float(counts[chosen].float().mean()), -(-int(counts[chosen].max()) // STEP) * STEP
 
 
-def training_step(reader: ReadingNetwork, composer: Composer, pages: int, size: StepSize) -> Callable[[], object]:
-    optimiser = torch.optim.AdamW(reader.parameters(), lr=1e-5, fused=True)
+def training_steps(reader: ReadingNetwork, settings: TrainSettings, assets: Path) -> dict[str, Callable[[], object]]:
+    """A step of the first stage as `train` takes it, again and again on one batch: other processes compose."""
+    device = torch.device("cuda")
+    gradients = Gradients(reader, settings.weights, device)
+    optimiser = optimiser_of(reader, settings)
+    batch = next(iter(Source(settings, assets, None, device, settings.seed)))
+    stage = settings.stages[settings.stage_of(0)]
 
-    def step() -> None:
-        batch = composer(pages)
-        with torch.autocast("cuda", torch.bfloat16):
-            loss, _ = reading_loss(reader, batch, hard_negatives(batch.word_bytes), size, LossWeights(), taught=0.3)
-        loss.backward()
+    def step(metrics: Callable[[], Tensor]) -> None:
+        metrics()
+        torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
         optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
 
-    return step
+    return {
+        "plain": lambda: step(lambda: gradients.plain(batch, stage)),
+        "recorded": lambda: step(lambda: gradients(batch, stage, taught=settings.taught)),
+    }
 
 
-def reading(reader: ReadingNetwork, composer: Composer) -> tuple[list[Row], list[str]]:
+def released() -> ReadingNetwork:
+    torch.manual_seed(0)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    reader = ReadingNetwork(NETWORK).cuda()
+    checkpoint.load_weights(WEIGHTS, reader)
+    return reader
+
+
+def reading(assets: Path) -> tuple[list[Row], list[str]]:
     """Rows of the table and parts of the report for pages that are read."""
+    reader = released().eval()
+    composer = Composer(assets, device="cuda", height=1408, width=1024, network=NETWORK)
     images, kept, room = typical_pages(reader, composer)
     with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
         words = int(reader.page.read(images)[1].mask.sum(1).max())
@@ -140,18 +165,23 @@ def reading(reader: ReadingNetwork, composer: Composer) -> tuple[list[Row], list
     return rows, [f"## Reading {PAGES} pages of 1024 x 1408, {kept:.0f} cells kept a page", "", table_of(read), ""]
 
 
-def training(reader: ReadingNetwork, composer: Composer) -> tuple[list[Row], list[str]]:
-    """The same for a step of training."""
-    compose = milliseconds(lambda: composer(64))
-    step = training_step(reader, composer, 64, StepSize())
-    whole = milliseconds(step)
+def training(assets: Path) -> tuple[list[Row], list[str]]:
+    """The same for a step of training. From then on the process keeps to operations that give the same bits."""
+    repeat_exactly()
+    reader, settings = released().train(), TrainSettings.from_json(CONFIG)
+    stage = settings.stages[settings.stage_of(0)]
+    size = f"{stage.pages} of {stage.width}x{stage.height}"
+    composer = Composer(assets, device="cuda", height=stage.height, width=stage.width, network=settings.network)
+    steps = training_steps(reader, settings, assets)
+    named = [(f"compose {size}", "plain", lambda: composer(stage.pages))]
+    named += [(f"training step of {size}", way, step) for way, step in steps.items()]
+    rows: list[Row] = []
+    for what, way, call in named:
+        ms = milliseconds(call)
+        rows.append((what, way, ms, stage.pages * 1e3 / ms, ""))
     memory = torch.cuda.max_memory_allocated() / 2**30
-    rows = [
-        ("compose 64 of 704x768", "plain", compose, 64e3 / compose, ""),
-        ("training step of 64", "plain", whole, 64e3 / whole, ""),
-    ]
-    title = f"## Training step, 64 pages of 704 x 768: {whole:.1f} ms, {memory:.1f} GiB"
-    return rows, [title, "", table_of(step, steps=3), ""]
+    title = f"## Training step, {size} pixels, launch by launch; {memory:.1f} GiB with what is recorded"
+    return rows, [title, "", table_of(steps["plain"], steps=3), ""]
 
 
 def main() -> None:
@@ -161,15 +191,10 @@ def main() -> None:
     parser.add_argument("--commit", default="unknown")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(0)
-    torch.backends.cuda.matmul.allow_tf32 = True
-    config = LocalConfig.from_json(WEIGHTS / "config.json").network
-    reader = ReadingNetwork(config).cuda()
-    checkpoint.load_weights(WEIGHTS, reader)
-    rows, report = reading(
-        reader.eval(), Composer(given.assets, device="cuda", height=1408, width=1024, network=config)
-    )
-    more, part = training(reader.train(), Composer(given.assets, device="cuda", height=704, width=768, network=config))
+    rows, report = reading(given.assets)
+    # Both are measured in the mode of torch in which they run.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        more, part = process.submit(training, given.assets).result()
     with (given.out / "reader_gpu.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["what", "way", "ms", "pages_a_second", "share_of_matmul_peak", "device", "torch", "commit",
