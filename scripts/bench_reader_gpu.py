@@ -107,7 +107,7 @@ def typical_pages(reader: ReadingNetwork, composer: Composer) -> tuple[Tensor, f
 
 def training_steps(reader: ReadingNetwork, settings: TrainSettings, assets: Path) -> dict[str, Callable[[], object]]:
     """A step of the first stage as `train` takes it, again and again on one batch: other processes compose."""
-    device = torch.device("cuda")
+    device = torch.device("cuda", 0)
     gradients = Gradients(reader, settings.weights, device)
     optimiser = optimiser_of(reader, settings)
     batch = next(iter(Source(settings, assets, None, device, settings.seed)))
