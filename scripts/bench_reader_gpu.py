@@ -31,7 +31,7 @@ from models.training import checkpoint
 from models.training.gradients import Gradients
 from models.training.repeatable import repeat_exactly
 from models.training.settings import TrainSettings
-from models.training.supply import Source
+from models.training.supply import Source, batches
 from models.training.synthesis import Composer
 from models.training.train import optimiser_of
 from scripts.kernel_bench.case import captured
@@ -110,7 +110,7 @@ def training_steps(reader: ReadingNetwork, settings: TrainSettings, assets: Path
     device = torch.device("cuda", 0)
     gradients = Gradients(reader, settings.weights, device)
     optimiser = optimiser_of(reader, settings)
-    batch = next(iter(Source(settings, assets, None, device, settings.seed)))
+    batch = next(batches(Source(settings, assets, None, device, settings.seed), workers=0))
     stage = settings.stages[settings.stage_of(0)]
 
     def step(metrics: Callable[[], Tensor]) -> None:
