@@ -185,12 +185,23 @@ def test_a_claims_address_may_be_the_first_visit_after_a_start(page: Page, api: 
         expect(page.get_by_role("link", name="Search", exact=True).first).to_be_visible()
 
 
-def test_a_page_opens_large(page: Page, address: str) -> None:
+def _is_tall(page: Page, picture: Locator, tall: bool) -> bool:
+    """Waits until it is so."""
+    shape = "(p) => p[0].complete && p[0].naturalWidth > 100 && (p[0].naturalHeight > p[0].naturalWidth) === p[1]"
+    return bool(page.wait_for_function(shape, arg=[picture.element_handle(), tall]))
+
+
+def test_a_page_opens_large_and_is_turned(page: Page, address: str) -> None:
     page.goto(f"{address}/claim?claim=C-2026-04507")
     expect(page.get_by_role("heading", name="C-2026-04507")).to_be_visible()
     page.locator(".st-key-page-0").get_by_role("button", name="View").click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("1 of 5")).to_be_visible()
+    picture = dialog.get_by_role("img", name=re.compile("^Page 1 of"))
+    expect(picture).to_be_visible()
+    assert _is_tall(page, picture, True)
+    dialog.get_by_role("button", name="Turn").click()
+    assert _is_tall(page, picture, False)
     dialog.get_by_role("button", name="Next").click()
     expect(dialog.get_by_text("2 of 5")).to_be_visible()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import tomllib
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from PIL import Image
 
 from ui.client import ApiDown, ApiProblem, Client, Picture
 from ui.components.cards import facts_html
@@ -19,6 +21,7 @@ from ui.components.claim_form import changes, refusal
 from ui.components.costs import costs
 from ui.components.facts import attribute, money
 from ui.components.filters import build_filter, claim_filter
+from ui.components.pictures import turned
 from ui.components.upload import entry_html
 from ui.records import Claim, Entry, Hit
 
@@ -256,3 +259,12 @@ def test_a_card_says_that_the_page_holds_the_text_to_the_letter() -> None:
 )
 def test_a_refused_claim_is_told_in_the_words_of_the_form(field: str, detail: str, expected: str) -> None:
     assert refusal(ApiProblem(status=422, code="invalid_input", title="No", detail=detail, field=field)) == expected
+
+
+def test_a_picture_is_turned_by_quarters_to_the_right() -> None:
+    picture = Image.new("RGB", (30, 20), "white")
+    picture.putpixel((0, 0), (255, 0, 0))
+    picture.save(out := io.BytesIO(), "PNG")
+    for turns, corner in enumerate([(0, 0), (19, 0), (29, 19), (0, 29)]):
+        with Image.open(io.BytesIO(turned(out.getvalue(), turns))) as seen:
+            assert seen.getpixel(corner) == (255, 0, 0)

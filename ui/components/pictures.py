@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from html import escape
 
 import streamlit as st
+from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 
 from ui import backend
 from ui.client import ApiProblem
@@ -22,13 +25,43 @@ def alt_text(page: Page, claim: Claim | None = None) -> str:
     return words
 
 
-def show_page(page: Page, claim: Claim | None = None, *, width: int = CARD_WIDTH) -> None:
+def show_page(page: Page, claim: Claim | None = None, *, width: int = CARD_WIDTH, turns: int = 0) -> None:
+    """turns: quarters to the right."""
     try:
         content = backend.page_image(page.page_id, width=width)
     except ApiProblem as problem:
         st.html(f'<div class="cs-nopicture" role="img">Picture not available ({escape(problem.code)})</div>')
         return
-    st.image(content, width="stretch", alt=alt_text(page, claim))
+    st.image(turned(content, turns), width="stretch", alt=alt_text(page, claim))
+
+
+@st.cache_data(ttl=300, max_entries=20, show_spinner=False)
+def turned(content: bytes, turns: int) -> bytes:
+    """A picture turned by quarters to the right, as PNG; as it is for 0."""
+    if not turns:
+        return content
+    ways = (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90)
+    with Image.open(io.BytesIO(content)) as picture:
+        picture.transpose(ways[turns - 1]).save(out := io.BytesIO(), "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def turn_button(bar: DeltaGenerator, key: str) -> int:
+    """Turns what is shown, never what is stored. Returns quarters to the right. key: of the picture."""
+    turns = int(st.session_state.setdefault(f"turn-{key}", 0))
+    bar.button(
+        "Turn",
+        key=f"{key}-turn",
+        icon=":material/rotate_right:",
+        help="Show it turned by a quarter. What is stored stays as it was uploaded.",
+        on_click=_turn,
+        args=(f"turn-{key}",),
+    )
+    return turns
+
+
+def _turn(key: str) -> None:
+    st.session_state[key] = (st.session_state[key] + 1) % 4
 
 
 @st.dialog("Page", width="large")
@@ -39,8 +72,9 @@ def open_large(pages: list[Page], at: int, claim: Claim | None) -> None:
     page = pages[place]
     bar = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
     bar.html(f'<div class="cs-large-h"><b>{escape(page.label)}</b>{escape(_where(place, len(pages)))}</div>')
+    step = bar.container(horizontal=True, width="content")
+    turns = turn_button(step, f"large-{page.page_id}")
     if len(pages) > 1:
-        step = bar.container(horizontal=True, width="content")
         step.button(
             "Previous",
             key=f"{key}-back",
@@ -60,7 +94,7 @@ def open_large(pages: list[Page], at: int, claim: Claim | None) -> None:
             args=(key, 1),
         )
     with st.container(key="large-page"):
-        show_page(page, claim, width=LARGE_WIDTH)
+        show_page(page, claim, width=LARGE_WIDTH, turns=turns)
 
 
 def _step(key: str, by: int) -> None:

@@ -11,7 +11,7 @@ from ui import backend
 from ui.client import ApiProblem
 from ui.components.ask import Asked
 from ui.components.messages import problem_sentence
-from ui.components.pictures import alt_text
+from ui.components.pictures import alt_text, turn_button, turned
 from ui.records import Hit, Matches
 
 
@@ -28,9 +28,10 @@ def show_why(hit: Hit, asked: Asked) -> None:
         st.info(problem_sentence(problem), icon=":material/info:")
         return
     left, right = st.columns([7, 3], gap="medium")
+    turns = turn_button(right, f"why-{hit.page.page_id}")
     with left, st.container(key="why-page"):
         st.image(
-            found.overlay,
+            turned(found.overlay, turns),
             width="stretch",
             alt=f"{alt_text(hit.page, hit.claim)}; the matching parts are marked in orange",
         )
