@@ -151,10 +151,13 @@ _EXACT = {"kind": "string", "queries": "queries", "recall1_off": "Recall@1, off"
 _EXACT_LOOKUP = {"string": "string", "filter": "filter passes", "lookups": "look-ups", "p50_ms": "p50 ms",
                  "p95_ms": "p95 ms"}  # fmt: skip
 
+_TURNS = {"lies": "the page lies", "pages": "pages", "as_upright": "read as upright", "cpu_s_a_page": "CPU s a page"}
+
 TABLES: Mapping[str, tuple[str, Callable[[Sequence[CsvRow]], list[list[str]]]]] = {
     "quality": ("quality.csv", quality),
     "quality-by-kind": ("quality.csv", quality_by_kind),
     "meanings": ("meanings.csv", quality_by_kind),
+    "turns": ("turns.csv", columns(_TURNS)),
     "ocr": ("ocr.csv", ocr),
     "encoder": ("encoder.csv", columns(_ENCODER)),
     "search": ("search.csv", columns(_SEARCH)),

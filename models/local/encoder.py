@@ -35,10 +35,11 @@ from models.local.scoring import explain_words, is_read, same_kind, score_pages
 from models.local.senses import SENSE_DIM, Senses, SenseTable
 from models.local.sentences import SentenceEncoder
 from models.local.sketches import coarse_scores, make_sketch
+from models.local.upright import Upright
 from models.local.weights import read_weights
 
 NAME = "local"
-LOOKS, SENSES = "looks.npz", "senses.npz"
+LOOKS, SENSES, UPRIGHT = "looks.npz", "senses.npz", "upright.npz"
 WITHOUT_SENTENCES = "-words"
 """After the version where the sentence encoder is not installed: vectors are others then."""
 WEIGHTS = Path(__file__).parent / "weights"
@@ -82,7 +83,10 @@ class LocalEncoder:
                 senses = Senses(SenseTable.load(weights / SENSES), sentences)
         encoder = f"{NAME}/{config.version}"
         looks = PageLooks.load(weights / LOOKS) if (weights / LOOKS).exists() else None
-        reader = Reader(config, network, device=place, half=half, encoder=encoder, looks=looks, senses=senses)
+        upright = Upright.load(weights / UPRIGHT) if (weights / UPRIGHT).exists() else None
+        reader = Reader(
+            config, network, device=place, half=half, encoder=encoder, looks=looks, senses=senses, upright=upright
+        )
         return cls(config, reader)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -28,12 +29,15 @@ from models.local.scenes import AROUND, SCENE_PIXELS, SMALL_PART, glances, mean_
 from models.local.senses import Senses
 from models.local.sideways import find_sideways
 from models.local.summary import summary_of
+from models.local.upright import TURNS, Upright, turned, turned_back
 from models.local.words import LOOK, as_bytes, plan_query, typed_words
 
 SHORT = 12
 """Bytes of most words."""
 SUREST = 0.98
 """Probability of a look at most: a whole one has no length."""
+MOST_TURNS = 2
+"""Times that a page is turned: which side it lies on is told less surely than that it does."""
 WIDEST_GAP = 4
 """Columns between two neighbouring inked cells of one word, at most: 32 pixels, wider than the gaps of spaced print."""
 
@@ -51,6 +55,7 @@ class Reader:
         encoder: str,
         looks: PageLooks | None = None,
         senses: Senses | None = None,
+        upright: Upright | None = None,
     ) -> None:
         self.device = device
         self._config, self._network, self._half, self._encoder = config, network.to(device), half, encoder
@@ -64,11 +69,31 @@ class Reader:
                     layer.to(torch.bfloat16)
         elif device.type == "cpu":
             network.page.stem.tile()
-        self._looks, self._senses = looks, senses
+        self._looks, self._senses, self._upright = looks, senses, upright
+
+    def picture(self, picture: Image.Image) -> Embedding:
+        """A page or photo, alone, so that nothing beside it can change its vectors. A page that lies on its side or
+        upside down is read as it stands upright; its boxes are those of the picture as it is given."""
+        as_given, cells = self._embedded(picture)
+        turns, wanted = 0, self._turns(cells)
+        for _ in range(MOST_TURNS):
+            turns = (turns + wanted) % len(TURNS)
+            if not turns:
+                break
+            upright, cells = self._embedded(turned(picture, turns))
+            wanted = self._turns(cells)
+            if not wanted and upright.cells is not None:
+                boxes = turned_back(upright.cells, turns, width=picture.width, height=picture.height)
+                return replace(upright, cells=boxes)
+        return as_given
+
+    def _turns(self, cells: Cells | None) -> int:
+        """Quarter turns to the left that set a page upright; 0 for a photo."""
+        return 0 if cells is None or self._upright is None else self._upright.turns(cells)
 
     @torch.inference_mode()
-    def picture(self, picture: Image.Image) -> Embedding:
-        """A page or photo, alone, so that nothing beside it can change its vectors."""
+    def _embedded(self, picture: Image.Image) -> tuple[Embedding, Cells | None]:
+        """As it is given. Cells: of a page."""
         network, read = self._config.network, self._config.read
         small = torch.from_numpy(thumbnail(picture, side=network.thumbnail)).to(self.device)[None]
         aspect = torch.tensor([log_aspect(picture)], device=self.device)
@@ -79,7 +104,7 @@ class Reader:
         glanced = self._glance(picture, copies) if copies is not None else None
         if glanced is not None:
             keep = distinct(glanced, read, most=read.tokens)
-            return self._embedding(look, glanced.tokens[keep], glanced.boxes[keep], words=glanced.tokens[keep])
+            return self._embedding(look, glanced.tokens[keep], glanced.boxes[keep], words=glanced.tokens[keep]), None
         found, cells, ink, inked = self._study(picture)
         facts = measured(small[0].cpu().numpy(), ink, inked, aspect=picture.width / picture.height)
         seen = self._looks.seen(sight_of(features[0], cells, facts)) if self._looks else []
@@ -91,7 +116,7 @@ class Reader:
             whole = np.array(picture.size * 2, np.float32)
             tokens = np.concatenate([tokens, self._look_tokens(self._looks, seen, beside=len(keep))])
             boxes = np.concatenate([boxes, np.array([word.box for word in seen], np.float32) * whole])
-        return self._embedding(look, tokens, boxes, words=found.tokens[words])
+        return self._embedding(look, tokens, boxes, words=found.tokens[words]), cells
 
     def _embedding(self, look: FloatArray, tokens: FloatArray, boxes: FloatArray, *, words: FloatArray) -> Embedding:
         """words: the tokens of print that what is meant is told from, each word once."""

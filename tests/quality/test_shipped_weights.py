@@ -19,6 +19,7 @@ from PIL import Image
 from app.demo import FOLDER
 from models import Embedding, EncoderOptions, PackedPages, create_encoder, pack_pages, quantise_tokens
 from models.encoder import Encoder
+from models.local.upright import turned
 
 FORMS, PHOTOS = 14, 8
 
@@ -84,3 +85,16 @@ async def test_photos_find_themselves_cropped_and_compressed(shelf: Shelf) -> No
         crop.save(small := io.BytesIO(), "JPEG", quality=45)
         found.append(await first(shelf, Image.open(small).convert("RGB"), shelf.photos) == i)
     assert sum(found) >= len(found) - 1
+
+
+async def test_forms_scanned_on_their_side_or_upside_down_have_the_vectors_of_the_form(shelf: Shelf) -> None:
+    for claim in shelf.claims[::5]:
+        form = opened(claim, "claim-form.jpg")
+        upright, *lying = await shelf.encoder.encode_pages([turned(form, turns) for turns in range(4)])
+        assert isinstance(upright, Embedding)
+        assert upright.tokens is not None
+        for one in lying:
+            assert isinstance(one, Embedding)
+            assert one.tokens is not None
+            np.testing.assert_array_equal(one.tokens, upright.tokens)
+            np.testing.assert_array_equal(one.summary, upright.summary)

@@ -17,12 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from models.encoder import FloatArray
 from models.local.encoder import LOOKS, WEIGHTS
 from models.local.look_words import LOOKS as NAMES
-from models.local.meanings import meanings
 from models.local.page_looks import SCENE, THINGS
 from models.local.rotation import rotate_tokens
 from models.local.weights import read_weights
@@ -30,32 +28,14 @@ from models.training.looks.examples import Beholder, Example, kinds_of, real_exa
 from models.training.looks.fit import REAL_WEIGHT, fitted, labels, unprinted
 from models.training.looks.pages import KINDS, sketched
 from models.training.looks.sheet import Stock
-from models.training.photos.data import PERMISSIVE, photo_entries
-from models.training.synthesis.fonts import GROUPS, HAND, group_of, usable
+from models.training.looks.stock import gathered
 
 WORDS = (
     "receipt", "form", "invoice", "letter", "text", "table", "newspaper", "slide", "card", "cheque", "columns",
     "photographed", "crumpled", "skewed", "brochure", "label", "typewriter", *THINGS, SCENE,
 )  # fmt: skip
-FACES = {"office": 60, "text": 60, "mono": 50, "pixel": 16}
-"""Most faces of a group; of handwriting there are few, so all."""
-PHOTOS, SCENES = 400, 160
-"""Photos to paste into pages, and those that are looked at themselves."""
-
-
-def faces(folder: Path, chance: random.Random) -> dict[str, list[str]]:
-    """Some font files of each group, those by hand first; only as many are opened as it takes."""
-    files = sorted({path.name: path for path in folder.rglob("*") if path.suffix in (".ttf", ".otf")}.values())
-    chance.shuffle(files)
-    files.sort(key=lambda path: not path.name.lower().startswith(HAND))
-    chosen: dict[str, list[str]] = {group: [] for group in GROUPS}
-    for path in files:
-        if not path.name.lower().startswith(HAND) and all(len(chosen[name]) >= most for name, most in FACES.items()):
-            break
-        number = group_of(path) if usable(path) else None
-        if number is not None and len(chosen[GROUPS[number]]) < FACES.get(GROUPS[number], len(files)):
-            chosen[GROUPS[number]].append(str(path))
-    return chosen
+SCENES = 160
+"""Photos that are looked at themselves."""
 
 
 def sketches(stock: Stock, count: int, behold: Beholder) -> list[Example]:
@@ -99,12 +79,10 @@ def main() -> None:
     config, network = read_weights(given.weights)
     rotate_tokens(network)
     behold = Beholder(config, network)
-    paths = [one.path for one in photo_entries(given.photos) if one.source in PERMISSIVE]
-    photos = [Image.open(path).convert("RGB") for path in chance.sample(paths, PHOTOS)]
-    stock = Stock(faces(given.fonts, chance), meanings().words, photos)
+    stock = gathered(given.fonts, given.photos, chance)
     drawn = sketches(stock, given.pages, behold)
     real = real_examples(given.real, behold)
-    scenes = scene_examples(photos[:SCENES], behold)
+    scenes = scene_examples(stock.photos[:SCENES], behold)
     examples = [*drawn, *real, *scenes]
     weights = np.repeat(np.array([1.0, REAL_WEIGHT, 1.0], np.float32), [len(drawn), len(real), len(scenes)])
     signs = unprinted(np.concatenate([one.tokens for one in examples]), len(NAMES), seed=given.seed)
