@@ -28,14 +28,14 @@ def show_why(hit: Hit, asked: Asked) -> None:
         st.info(problem_sentence(problem), icon=":material/info:")
         return
     left, right = st.columns([7, 3], gap="medium")
-    turns = turn_button(right, f"why-{hit.page.page_id}")
+    about, turns = right.container(), turn_button(right, f"why-{hit.page.page_id}")
     with left, st.container(key="why-page"):
         st.image(
             turned(found.overlay, turns),
             width="stretch",
             alt=f"{alt_text(hit.page, hit.claim)}; the matching parts are marked in orange",
         )
-    with right:
+    with about:
         st.html(f'<div class="cs-why-score">{hit.score:.0%}<small>match</small></div>')
         what = "photo" if hit.page.kind == "photo" else "page"
         if asked.text:
