@@ -4,7 +4,7 @@
 
 FONTS: unpacked packages of models/training/synthesis/packages.txt. TRAIN: data/docs/train. PHOTOS: data/photos/train.
 FOLDER: models/local/weights, where upright.npz is written. Every page is looked at four times, turned by quarters, and
-photos once, for they are to stay as they are: some fifteen minutes of one core, needed again whenever the reader is
+photos once, for they are to stay as they are: some twenty minutes of one core, needed again whenever the reader is
 trained anew. Prints how often each way is told, on a quarter of the pages that another fit has not seen and on pages
 that may validate but not train.
 """
@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from models.encoder import FloatArray
 from models.local.config import LocalConfig
-from models.local.encoder import UPRIGHT, WEIGHTS
+from models.local.encoder import UPRIGHT
 from models.local.network import Network
 from models.local.page_copy import page_copy
 from models.local.pictures import brightness, padded
@@ -36,7 +36,7 @@ from models.local.weights import read_weights
 from models.training.looks.fit import minimise
 from models.training.looks.pages import KINDS, sketched
 from models.training.looks.sheet import Stock
-from models.training.looks.stock import gathered
+from models.training.looks.stock import ask_for_sources, gathered
 from models.training.real_pages import RESEARCH_ONLY
 
 DECAY = 3e-3
@@ -102,12 +102,8 @@ def told(upright: Upright, ways: FloatArray) -> NDArray[np.int64]:
 def main() -> None:
     """The command line; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fonts", type=Path, required=True)
-    parser.add_argument("--real", type=Path, required=True)
-    parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    ask_for_sources(parser)
     parser.add_argument("--pages", type=int, default=280, help="pages to sketch")
-    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
     chance = random.Random(given.seed)

@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from models.encoder import FloatArray
-from models.local.encoder import LOOKS, WEIGHTS
+from models.local.encoder import LOOKS
 from models.local.look_words import LOOKS as NAMES
 from models.local.page_looks import SCENE, THINGS
 from models.local.rotation import rotate_tokens
@@ -28,7 +27,7 @@ from models.training.looks.examples import Beholder, Example, kinds_of, real_exa
 from models.training.looks.fit import REAL_WEIGHT, fitted, labels, unprinted
 from models.training.looks.pages import KINDS, sketched
 from models.training.looks.sheet import Stock
-from models.training.looks.stock import gathered
+from models.training.looks.stock import ask_for_sources, gathered
 
 WORDS = (
     "receipt", "form", "invoice", "letter", "text", "table", "newspaper", "slide", "card", "cheque", "columns",
@@ -67,12 +66,8 @@ def told(examples: Sequence[Example], weights: FloatArray, signs: FloatArray, se
 def main() -> None:
     """The command line; see the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fonts", type=Path, required=True)
-    parser.add_argument("--real", type=Path, required=True)
-    parser.add_argument("--photos", type=Path, required=True)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    ask_for_sources(parser)
     parser.add_argument("--pages", type=int, default=660, help="pages to sketch")
-    parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
     chance = random.Random(given.seed)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import random
 from pathlib import Path
 
 from PIL import Image
 
+from models.local.encoder import WEIGHTS
 from models.local.meanings import meanings
 from models.training.looks.sheet import Stock
 from models.training.photos.data import PERMISSIVE, photo_entries
@@ -15,6 +17,15 @@ from models.training.synthesis.fonts import GROUPS, HAND, group_of, usable
 FACES = {"office": 60, "text": 60, "mono": 50, "pixel": 16}
 """Most faces of a group; of handwriting there are few, so all."""
 PHOTOS = 400
+
+
+def ask_for_sources(parser: argparse.ArgumentParser) -> None:
+    """What every head is trained from, and where it goes."""
+    parser.add_argument("--fonts", type=Path, required=True)
+    parser.add_argument("--real", type=Path, required=True)
+    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS)
+    parser.add_argument("--seed", type=int, default=0)
 
 
 def gathered(fonts: Path, photos: Path, chance: random.Random) -> Stock:
