@@ -9,7 +9,7 @@ from hashlib import sha256
 import httpx2
 import streamlit as st
 
-from ui.client import Client, Picture, pool
+from ui.client import ApiProblem, Client, Picture, pool
 from ui.entry import credential
 from ui.records import Explanation, Facet, Json, Matches, SearchAnswer
 
@@ -56,6 +56,19 @@ def _facets(session: str) -> dict[str, Facet]:
 def reads_files() -> bool:
     """Whether a search may miss what was just uploaded."""
     return _reads_files(_of_session())
+
+
+def unread() -> int:
+    """Pages that no search finds until they are read anew; 0 where the server is not ready to tell."""
+    try:
+        return _unread(_of_session())
+    except ApiProblem:
+        return 0
+
+
+@st.cache_data(ttl=60, max_entries=20, show_spinner=False)
+def _unread(session: str) -> int:
+    return client().unread()
 
 
 @st.cache_data(ttl=5, max_entries=20, show_spinner=False)
@@ -150,3 +163,4 @@ def forget_searches() -> None:
     _similar.clear()
     _facets.clear()
     _reads_files.clear()
+    _unread.clear()

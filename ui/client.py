@@ -243,6 +243,10 @@ class Client:
         """Whether some upload is on its way just now."""
         return bool(self._json("GET", "/v1/jobs", params={"state": "running", "limit": 1})["items"])
 
+    def unread(self) -> int:
+        """Pages that no search finds, because another encoder made their vectors; 0 for those who may not know."""
+        return self._json("GET", "/readyz")["encoder"]["stale"] or 0
+
     def retry_job(self, job_id: str) -> Job:
         return Job.read(self._json("POST", _path("jobs", job_id, "retry")))
 

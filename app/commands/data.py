@@ -116,9 +116,13 @@ async def search(
         event = audit_event(CLI_ACTOR, action, target, claims=shown, details={**details, "hits": len(result.hits)})
         await services.store.audit.append(services.tenant, event)
         nothing = "Nothing was found." if claim_id is None else "No claim can be compared with it."
-        if not result.hits and not await services.store.pages.counts(services.tenant):
-            nothing = _NO_PAGES
-    _tell_found(result, by_claim=group_by == "claim", as_json=as_json, nothing=nothing)
+        stored = await services.store.pages.counts(services.tenant)
+    _tell_found(
+        result, by_claim=group_by == "claim", as_json=as_json, nothing=nothing if stored or result.hits else _NO_PAGES
+    )
+    stale = sum(count for encoder, count in stored.items() if encoder != result.encoder)
+    if stale:
+        console.note(f"{stale} pages are not found by {result.encoder}: run `claimsight encoder reindex`.")
     return 0
 
 

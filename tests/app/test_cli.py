@@ -199,6 +199,11 @@ def test_ingest_search_and_upkeep(working: Shell, tmp_path: Path) -> None:
     assert len(working.json("search", "words", "--filter", '{"claim_id": "C-1"}', "--group-by", "claim")["hits"]) == 1
     table = working.run("search", "--image", "hail.png")
     assert "hail.png, photo 1" in table.stdout or "hail.png, page 1" in table.stdout
+    other = working.run("search", "hail", more={"CLAIMSIGHT_ENCODER": "local"})
+    assert (other.returncode, other.stdout) == (0, "")
+    assert "Nothing was found." in other.stderr
+    assert "2 pages are not found by local/" in other.stderr
+    assert "reindex" not in table.stderr
     missing = working.run("search", "--page", "none")
     assert (missing.returncode, "no page" in missing.stderr) == (1, True)
 

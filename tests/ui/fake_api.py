@@ -40,7 +40,7 @@ Json = dict[str, Any]
 @dataclass
 class FakeApi:
     """The state of one test: claims by number, pages by id, jobs by id, the requests that came, and who may ask.
-    told: by asset_id, what a file says of its making."""
+    told: by asset_id, what a file says of its making. stale: pages of another encoder, None = not for everybody."""
 
     claims: dict[str, Json] = field(default_factory=dict)
     pages: dict[str, Json] = field(default_factory=dict)
@@ -50,6 +50,7 @@ class FakeApi:
     problem: Json | None = None
     people: dict[str, Json] = field(default_factory=dict)
     told: dict[str, Json] = field(default_factory=dict)
+    stale: int | None = 0
     url: str = ""
 
     @classmethod
@@ -97,6 +98,7 @@ class FakeApi:
             Route("/v1/pages/{page_id}", self._page),
             Route("/v1/pages/{page_id}/matches/{other}", self._matches),
             Route("/v1/pages/{page_id}/image", self._image),
+            Route("/readyz", self._ready),
             Route("/v1/jobs", self._jobs_of),
             Route("/v1/jobs/{job_id}", self._job),
         ]
@@ -315,6 +317,9 @@ class FakeApi:
 
     async def _image(self, request: Request) -> Response:
         return Response(self.pictures[request.path_params["page_id"]], media_type="image/jpeg")
+
+    async def _ready(self, request: Request) -> Response:
+        return JSONResponse({"ready": True, "encoder": {"stale": self.stale}})
 
     async def _jobs_of(self, request: Request) -> Response:
         wanted = {name: request.query_params.get(name) for name in ("claim_id", "state")}

@@ -92,6 +92,17 @@ def test_while_files_are_read_a_search_says_that_it_misses_them(open_page: OpenP
     assert not open_page(q="windscreen").caption
 
 
+@pytest.mark.parametrize(("stale", "says"), [(1, "1 page is found again"), (1200, "1,200 pages are found again")])
+def test_pages_of_another_encoder_are_said_to_be_missed(
+    open_page: OpenPage, api: FakeApi, stale: int, says: str
+) -> None:
+    api.stale = stale
+    assert says in open_page(q="windscreen").caption[0].value
+    api.stale = None
+    backend.forget_searches()
+    assert not open_page(q="windscreen").caption
+
+
 def test_pages_instead_of_claims(open_page: OpenPage, api: FakeApi) -> None:
     open_page(q="windscreen", show="pages")
     assert api.asked[-1][2]["group_by"] == "page"

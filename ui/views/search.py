@@ -69,6 +69,9 @@ def _answer(asked: Asked, filter: Json) -> None:
         _headline(asked, _counted(len(answer.hits), group_by, more=answer.next_cursor is not None))
     if backend.reads_files():
         st.caption(":material/autorenew: Files are being read just now. They are found as soon as that is done.")
+    if unread := backend.unread():
+        pages = "1 page is" if unread == 1 else f"{unread:,} pages are"
+        st.caption(f":material/history: {pages} found again once `claimsight encoder reindex` has read them anew.")
     if not answer.hits:
         _nothing(bool(filter))
         return
