@@ -8,6 +8,7 @@ from app.schemas.health import EncoderCheck, IndexCheck, QueueCheck, ReadyReply,
 from app.services import Services
 from models import encoder_id
 from retrieval.errors import ClaimsightError
+from retrieval.reindex import stale_pages
 
 _STORE_LIMIT_S = 5.0
 
@@ -45,7 +46,7 @@ async def check_readiness(services: Services) -> ReadyReply:
         state=services.encoder_state,
         name=name,
         stored=stored,
-        stale=sum(count for other, count in stored.items() if other != name) if name is not None else 0,
+        stale=stale_pages(stored, name) if name is not None else 0,
         detail=services.encoder_detail,
     )
     workers = WorkersCheck(ok=True, alive=0, wanted=0)

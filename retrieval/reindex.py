@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from models.encoder import Embedding, Encoder, EncoderError, EncodingFailure, encoder_id
@@ -36,6 +36,11 @@ class ReindexReport:
     finished: bool
 
 
+def stale_pages(stored: Mapping[str, int], encoder: str) -> int:
+    """Pages that a search with `encoder` does not find. stored: pages by encoder, as a store counts them."""
+    return sum(count for name, count in stored.items() if name != encoder)
+
+
 async def reindex(
     store: Store,
     encoder: Encoder,
@@ -51,8 +56,7 @@ async def reindex(
     """
     version = encoder_id(encoder)
     await store.ensure_index(dims=encoder.dims)
-    counts = await store.pages.counts()
-    todo = sum(count for name, count in counts.items() if name != version)
+    todo = stale_pages(await store.pages.counts(), version)
     stop = stop or asyncio.Event()
     done = 0
     failed: dict[tuple[str, str], FailedReindex] = {}

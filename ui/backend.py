@@ -60,15 +60,16 @@ def reads_files() -> bool:
 
 def unread() -> int:
     """Pages that no search finds until they are read anew; 0 where the server is not ready to tell."""
-    try:
-        return _unread(_of_session())
-    except ApiProblem:
-        return 0
+    return _unread(_of_session())
 
 
 @st.cache_data(ttl=60, max_entries=20, show_spinner=False)
 def _unread(session: str) -> int:
-    return client().unread()
+    # Caught here, so that a server that is not ready is not asked at every rerun either.
+    try:
+        return client().unread()
+    except ApiProblem:
+        return 0
 
 
 @st.cache_data(ttl=5, max_entries=20, show_spinner=False)

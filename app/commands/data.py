@@ -30,6 +30,7 @@ from retrieval.filters import Filter, parse_filter
 from retrieval.ingestion.intake import Received, RefusedFile
 from retrieval.ingestion.worker import Worker
 from retrieval.queries import Query
+from retrieval.reindex import stale_pages
 
 _CHUNK_BYTES = 1024 * 1024
 _POLL_S = 0.2
@@ -117,11 +118,8 @@ async def search(
         await services.store.audit.append(services.tenant, event)
         nothing = "Nothing was found." if claim_id is None else "No claim can be compared with it."
         stored = await services.store.pages.counts(services.tenant)
-    _tell_found(
-        result, by_claim=group_by == "claim", as_json=as_json, nothing=nothing if stored or result.hits else _NO_PAGES
-    )
-    stale = sum(count for encoder, count in stored.items() if encoder != result.encoder)
-    if stale:
+    _tell_found(result, by_claim=group_by == "claim", as_json=as_json, nothing=nothing if stored else _NO_PAGES)
+    if stale := stale_pages(stored, result.encoder):
         console.note(f"{stale} pages are not found by {result.encoder}: run `claimsight encoder reindex`.")
     return 0
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from models.encoder import FloatArray
@@ -44,7 +45,11 @@ class Upright:
         """Quarter turns to the left that set one page upright, 0..3; 0 where it holds too little to tell."""
         if int(cells.mask.sum()) < FEWEST_CELLS:
             return 0
-        return int((mean_cell(cells) @ self.weight + self.bias).argmax())
+        return int(self.said(mean_cell(cells)))
+
+    def said(self, means: FloatArray) -> NDArray[np.int64]:
+        """Of means (..., dim) as `mean_cell` gives them, turns (...)."""
+        return np.argmax(means @ self.weight + self.bias, axis=-1)
 
 
 def mean_cell(cells: Cells) -> FloatArray:

@@ -35,18 +35,24 @@ class KnownPage:
     words: list[tuple[str, float, float, float]]
 
 
-def known_pages(folder: Path, *, research_only: bool) -> Iterator[KnownPage]:
-    """Pages of a folder as ../data/docs/train describes it. research_only: those that may be used to validate
-    weights, never to train ones that are shipped; otherwise all others. Text that somebody's OCR wrote is left out."""
+def listed(folder: Path, *, research_only: bool) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Entries of pages.jsonl.gz of a folder as ../data/docs/train describes it, each with its picture. research_only:
+    those that may be used to validate weights, never to train ones that are shipped; otherwise all others."""
     with gzip.open(folder / "pages.jsonl.gz", "rt", encoding="utf-8") as lines:
-        for line in lines:
-            page = json.loads(line)
-            if (page["licence"] == RESEARCH_ONLY) != research_only or page["text_source"] == "pdf-ocr-layer":
-                continue
-            words = [word for entry in page["words"] for word in _split(entry)]
-            if words:
-                with Image.open(folder / "pages" / f"{page['page_id']}.webp") as picture:
-                    yield KnownPage(page["page_id"], np.asarray(picture.convert("L")), words)
+        for page in map(json.loads, lines):
+            if (page["licence"] == RESEARCH_ONLY) == research_only:
+                yield page, folder / "pages" / f"{page['page_id']}.webp"
+
+
+def known_pages(folder: Path, *, research_only: bool) -> Iterator[KnownPage]:
+    """Pages as `listed` has them, with their words. Text that somebody's OCR wrote is left out."""
+    for page, path in listed(folder, research_only=research_only):
+        if page["text_source"] == "pdf-ocr-layer":
+            continue
+        words = [word for entry in page["words"] for word in _split(entry)]
+        if words:
+            with Image.open(path) as picture:
+                yield KnownPage(page["page_id"], np.asarray(picture.convert("L")), words)
 
 
 def _split(entry: dict[str, Any]) -> Iterator[tuple[str, float, float, float]]:

@@ -12,11 +12,9 @@ that may validate but not train.
 from __future__ import annotations
 
 import argparse
-import gzip
-import json
+import itertools
 import random
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -37,7 +35,7 @@ from models.training.looks.fit import minimise
 from models.training.looks.pages import KINDS, sketched
 from models.training.looks.sheet import Stock
 from models.training.looks.stock import ask_for_sources, gathered
-from models.training.real_pages import RESEARCH_ONLY
+from models.training.real_pages import listed
 
 DECAY = 3e-3
 """Of weights over numbers of spread 1."""
@@ -46,19 +44,10 @@ SCENES = 160
 HELD = 0.25
 
 
-def real_pages(folder: Path, *, research_only: bool) -> Iterator[Image.Image]:
-    """Pages of a folder as data/docs/train describes it, all of which stand upright."""
-    with gzip.open(folder / "pages.jsonl.gz", "rt", encoding="utf-8") as lines:
-        for page in map(json.loads, lines):
-            if (page["licence"] == RESEARCH_ONLY) == research_only:
-                with Image.open(folder / "pages" / f"{page['page_id']}.webp") as picture:
-                    yield picture.convert("RGB")
-
-
 def sketches(stock: Stock, count: int) -> Iterator[Image.Image]:
     """As many of each kind."""
-    for number in range(count):
-        yield sketched(stock, list(KINDS)[number % len(KINDS)], number).image
+    for number, kind in zip(range(count), itertools.cycle(KINDS), strict=False):
+        yield sketched(stock, kind, number).image
 
 
 class Beholder:
@@ -95,8 +84,7 @@ def fitted(ways: FloatArray, photos: FloatArray) -> Upright:
 
 def told(upright: Upright, ways: FloatArray) -> NDArray[np.int64]:
     """(4, 4): pages that turn to stand upright by so many quarters, and by how many they are said to."""
-    said = (ways @ upright.weight + upright.bias).argmax(-1)
-    return np.stack([np.bincount(column, minlength=len(TURNS)) for column in said.T])
+    return np.stack([np.bincount(column, minlength=len(TURNS)) for column in upright.said(ways).T])
 
 
 def main() -> None:
@@ -110,15 +98,21 @@ def main() -> None:
     behold = Beholder(*read_weights(given.weights))
     stock = gathered(given.fonts, given.photos, chance)
     drawn = behold.every_way(track(sketches(stock, given.pages), "sketched pages", given.pages))
-    real = behold.every_way(track(list(real_pages(given.real, research_only=False)), "real pages"))
-    others = behold.every_way(track(list(real_pages(given.real, research_only=True)), "to validate"))
+    # Real pages stand upright.
+    real, others = (
+        behold.every_way(Image.open(path).convert("RGB") for path in track(paths, name))
+        for name, paths in (
+            ("real pages", [path for _, path in listed(given.real, research_only=False)]),
+            ("to validate", [path for _, path in listed(given.real, research_only=True)]),
+        )
+    )
     scenes = np.stack([behold(photo) for photo in track(stock.photos[:SCENES], "photos")])
     pages = np.concatenate([drawn, real])
     held = np.random.default_rng(given.seed).random(len(pages)) < HELD
     part = fitted(pages[~held], scenes[::2])
     for name, asked in (("a quarter of the pages", pages[held]), ("pages to validate", others)):
         print(f"{name}: turns wanted, and what is said\n{told(part, asked)}")
-    print(f"photos left as they are: {np.mean([not (row @ part.weight + part.bias).argmax() for row in scenes[1::2]])}")
+    print(f"photos left as they are: {(part.said(scenes[1::2]) == 0).mean()}")
     fitted(pages, scenes).save(given.weights / UPRIGHT)
 
 

@@ -35,11 +35,13 @@ def show_page(page: Page, claim: Claim | None = None, *, width: int = CARD_WIDTH
     st.image(turned(content, turns), width="stretch", alt=alt_text(page, claim))
 
 
-@st.cache_data(ttl=300, max_entries=20, show_spinner=False)
 def turned(content: bytes, turns: int) -> bytes:
     """A picture turned by quarters to the right, as PNG; as it is for 0."""
-    if not turns:
-        return content
+    return _turned(content, turns) if turns else content
+
+
+@st.cache_data(ttl=300, max_entries=20, show_spinner=False)
+def _turned(content: bytes, turns: int) -> bytes:
     ways = (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90)
     with Image.open(io.BytesIO(content)) as picture:
         picture.transpose(ways[turns - 1]).save(out := io.BytesIO(), "PNG", compress_level=1)

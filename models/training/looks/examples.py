@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +20,7 @@ from models.local.page_looks import SCENE, THINGS, Sight
 from models.local.pictures import brightness, padded, thumbnail
 from models.local.reading import sight_of
 from models.training.looks.sheet import Box
-from models.training.real_pages import RESEARCH_ONLY
+from models.training.real_pages import listed
 
 Behold = Callable[[Image.Image], tuple[Sight, NDArray[np.float32], NDArray[np.float32]]]
 """A picture to its sight, the middle of each cell in pixels of the picture, (n, 2), and the tokens, (m, dim)."""
@@ -105,16 +103,13 @@ def real_examples(folder: Path, behold: Behold) -> list[Example]:
             for page_id in pages.split():
                 where.setdefault(page_id, set()).add(word)
     found: list[Example] = []
-    with gzip.open(folder / "pages.jsonl.gz", "rt", encoding="utf-8") as lines:
-        for page in map(json.loads, lines):
-            if page["licence"] == RESEARCH_ONLY:
-                continue
-            with Image.open(folder / "pages" / f"{page['page_id']}.webp") as picture:
-                sight, middle, tokens = behold(picture.convert("RGB"))
-            right, doubtful = KINDS[page["type"]]
-            right = right | yes.get(page["page_id"], set())
-            doubtful = (doubtful | maybe.get(page["page_id"], set()) | {"typewriter"}) - right
-            found.append(Example(sight, in_print(middle, page), tokens, frozenset(right), frozenset(doubtful)))
+    for page, path in listed(folder, research_only=False):
+        with Image.open(path) as picture:
+            sight, middle, tokens = behold(picture.convert("RGB"))
+        right, doubtful = KINDS[page["type"]]
+        right = right | yes.get(page["page_id"], set())
+        doubtful = (doubtful | maybe.get(page["page_id"], set()) | {"typewriter"}) - right
+        found.append(Example(sight, in_print(middle, page), tokens, frozenset(right), frozenset(doubtful)))
     return found
 
 

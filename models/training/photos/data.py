@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.training.real_pages import RESEARCH_ONLY
+from models.training.real_pages import listed
 
 STORED_SIDE = 320
 """Pictures wait squashed to this side: crops are cut from it."""
@@ -87,11 +86,9 @@ def photo_entries(folder: Path) -> list[Entry]:
 
 def page_entries(folder: Path) -> list[Entry]:
     """Pages of a folder as data/docs/train, without those whose licence forbids training."""
-    with gzip.open(folder / "pages.jsonl.gz", "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
     return [
         Entry(
-            path=folder / "pages" / f"{row['page_id']}.webp",
+            path=path,
             fine=f"page_{row['type']}",
             subject="page",
             part="",
@@ -99,8 +96,7 @@ def page_entries(folder: Path) -> list[Entry]:
             severity="",
             source=row["repo"],
         )
-        for row in rows
-        if row["licence"] != RESEARCH_ONLY
+        for row, path in listed(folder, research_only=False)
     ]
 
 
